@@ -1,0 +1,1 @@
+"""What every layer may use: clock, chance, canonical JSON, identifiers, durable files."""
