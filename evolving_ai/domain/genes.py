@@ -8,7 +8,7 @@ rules, the audit and the sandbox are protected: no gene may be named under them.
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from evolving_ai.errors import GeneError
 
@@ -64,10 +64,9 @@ class FloatGene:
 
     def check(self, value: object) -> float:
         """The value as a float; GeneError when it is not a number in the range."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or not self.low <= value <= self.high:  # type: ignore[arg-type, operator]
+        if not _is_number(value) or not self.low <= value <= self.high:
             raise _illegal(self.name, value, self.legal)
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +93,9 @@ class IntGene:
 
     def check(self, value: object) -> int:
         """The value as an int; GeneError when it is not a whole number in the range."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or value != math.floor(value) or not self.low <= value <= self.high:  # type: ignore[arg-type, operator]
+        if not _is_number(value) or value != math.floor(value) or not self.low <= value <= self.high:
             raise _illegal(self.name, value, self.legal)
-        return int(value)  # type: ignore[call-overload, no-any-return]
+        return int(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +151,10 @@ class TextGene:
 
 
 Gene: TypeAlias = FloatGene | IntGene | ChoiceGene | TextGene
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _has_surrogate(value: str) -> bool:

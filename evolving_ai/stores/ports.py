@@ -27,7 +27,7 @@ class DnaStore(Protocol):
         ...
 
     def find(self, prefix: str) -> tuple[str, ...]:
-        """The hashes that start with `prefix` (lower-case hexadecimal), of commits and of genomes' newest commits, sorted."""
+        """The commits, sorted, whose own hash or whose genome's hash starts with `prefix` (lower-case hexadecimal)."""
         ...
 
     def refs(self) -> Mapping[str, str]:

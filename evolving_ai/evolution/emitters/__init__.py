@@ -1,0 +1,1 @@
+"""Emitters: strategies that propose candidates (ask) and learn from their results (tell)."""

@@ -1,0 +1,1 @@
+"""Evaluation on Ray actors. The only place of this package that imports ray."""

@@ -1,0 +1,1 @@
+"""State in memory: shipped fakes that pass the same contract suites."""
