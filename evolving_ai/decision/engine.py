@@ -1,0 +1,136 @@
+"""The decision engine: one request in, one ranking out, within a tenth of a millisecond.
+
+Pure numpy on data that is in memory: no I/O, no clock, no Ray. A `DecisionEngine` is immutable; changing the policy
+means making another one and exchanging the reference.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evolving_ai.decision.features import STATISTICS, Array, RequestView, TextHasher
+from evolving_ai.decision.features import FeatureConfig as _FeatureConfig
+from evolving_ai.decision.fitting import fit_genes
+from evolving_ai.decision.predictor import Prediction, Predictor
+from evolving_ai.decision.scoring import scores
+from evolving_ai.decision.snapshot import Snapshot
+from evolving_ai.domain.decision import Constraints, Decision, RankedTarget
+from evolving_ai.domain.dna import Genome
+from evolving_ai.errors import DataError, UsageError
+
+__all__ = ["DecisionEngine"]
+
+_UNCONSTRAINED = Constraints()
+
+
+class DecisionEngine:
+    """Decides under one genome and one snapshot fitted with its genes.
+
+    Raises UsageError when the snapshot was fitted with other genes: its numbers would mean something else.
+    """
+
+    def __init__(self, genome: Genome, snapshot: Snapshot) -> None:
+        if dict(snapshot.fit_genes) != fit_genes(genome.genes):
+            raise UsageError(
+                f"snapshot {snapshot.hash[:12]} was fitted with other genes than DNA {genome.hash[:12]}: fit it again"
+            )
+        self._genome = genome
+        self._snapshot = snapshot
+        self._hasher = TextHasher(_FeatureConfig.from_genes(genome.genes))
+        self._predictor = Predictor(snapshot, genome.genes)
+        arrays = snapshot.arrays
+        self._buckets = len(arrays["rarity"])
+        self._rarity = arrays["rarity"]
+        self._hashed_weights = np.ascontiguousarray(arrays["weights"][: self._buckets])
+        # The statistics' scale and mean are folded into their weights: the request pays for one product.
+        scale = np.float32(genome.genes["features.statistics"])
+        self._statistics_mean = arrays["statistics_mean"]
+        self._statistics_scale = np.float32(1) / arrays["statistics_scale"]
+        self._statistics_weights = scale * arrays["weights"][self._buckets : self._buckets + STATISTICS]
+        self._context_rows = self._make_context_rows()
+        self._models = snapshot.models
+        self._reads_text = bool(np.any(arrays["weights"]))
+        self._weight_columns = arrays["weights"].shape[1]
+
+    def _make_context_rows(self) -> dict[tuple[str, str], Array]:
+        scale = np.float32(self._genome.genes["features.context"])
+        rows = self._snapshot.arrays["weights"][self._buckets + STATISTICS :]
+        return {pair: scale * rows[place] for place, pair in enumerate(self._snapshot.context_values)}
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The pool, in the order of the snapshot."""
+        return self._models
+
+    @property
+    def genome(self) -> Genome:
+        return self._genome
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    def predict(self, request: RequestView) -> Prediction:
+        """Predicted quality and cost of each model for this request: float32[M]."""
+        return self._predictor.from_scores(self._linear(request))
+
+    def _linear(self, request: RequestView) -> Array:
+        if not self._reads_text:
+            return np.zeros(self._weight_columns, np.float32)
+        weighted = self._hasher.hashed(request.prompt)
+        weighted *= self._rarity
+        norm = np.sqrt(weighted @ weighted)
+        linear: Array = weighted @ self._hashed_weights
+        linear *= np.float32(1) / max(norm, np.float32(1e-9))
+        standard = self._hasher.statistics(request)
+        standard -= self._statistics_mean
+        standard *= self._statistics_scale
+        np.clip(standard, -4.0, 4.0, out=standard)
+        linear += standard @ self._statistics_weights
+        if self._context_rows and request.context:
+            for pair in request.context.items():
+                row = self._context_rows.get(pair)
+                if row is not None:
+                    linear += row
+        return linear
+
+    def decide(
+        self, request: RequestView, constraints: Constraints = _UNCONSTRAINED, *, cost_weight: float | None = None
+    ) -> Decision:
+        """Rank the pool for one request.
+
+        Constraints that no eligible model meets are dropped, `min_quality` first, and named in `Decision.relaxed`:
+        the caller decides whether to refuse. DataError when no model is eligible.
+        """
+        prediction = self.predict(request)
+        ranked = scores(prediction, self._genome.genes, self._snapshot.cost_scale_usd, cost_weight)
+        relaxed: tuple[str, ...] = ()
+        if constraints is not _UNCONSTRAINED:
+            allowed, relaxed = self._allowed(prediction, constraints)
+            ranked = np.where(allowed, ranked, np.float32(-np.inf))
+        order = np.argsort(-ranked, kind="stable")
+        quality, cost, score = prediction.quality.tolist(), prediction.cost_usd.tolist(), ranked.tolist()
+        ranking = tuple(
+            RankedTarget(self._models[i], quality[i], cost[i], score[i]) for i in order.tolist() if score[i] != -np.inf
+        )
+        return Decision(ranking, 1.0, self._genome.hash, self._snapshot.hash, relaxed)
+
+    def _allowed(self, prediction: Prediction, constraints: Constraints) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+        eligible = np.ones(len(self._models), np.bool_)
+        if constraints.eligible is not None:
+            eligible = np.array([model in constraints.eligible for model in self._models])
+        if not eligible.any():
+            raise DataError(f"no eligible model: expected one of {', '.join(self._models)}")
+        relaxed: list[str] = []
+        affordable = eligible
+        if constraints.max_cost_usd is not None:
+            affordable = eligible & (prediction.cost_usd <= constraints.max_cost_usd)
+            if not affordable.any():
+                relaxed.append("max_cost_usd")
+                affordable = eligible
+        good = affordable
+        if constraints.min_quality is not None:
+            good = affordable & (prediction.quality >= constraints.min_quality)
+            if not good.any():
+                relaxed.insert(0, "min_quality")
+                good = affordable
+        return good, tuple(relaxed)
