@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["note", "one_line", "print_json", "print_table", "print_text"]
+__all__ = ["note", "one_line", "print_bytes", "print_json", "print_table", "print_text"]
 
 _WIDE = 100_000  # a table that goes to a file or a pipe is never cut or wrapped
 
@@ -18,6 +18,13 @@ def print_json(document: Any) -> None:
 def print_text(text: str) -> None:
     """A line of the result; control characters are shown, not obeyed."""
     sys.stdout.write(_shown(text) + "\n")
+
+
+def print_bytes(data: bytes) -> None:
+    """The result as it is: no line break added."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -154,7 +154,10 @@ Gene: TypeAlias = FloatGene | IntGene | ChoiceGene | TextGene
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    # Asking whether a whole number is finite would overflow where it is too large for a float.
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _has_surrogate(value: str) -> bool:
