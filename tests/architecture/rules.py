@@ -45,7 +45,7 @@ _VAGUE = re.compile(r"^_*((common|base|utils?|helpers?|managers?|misc)(_.*)?|.*_
 _FORBIDDEN = {
     "a path of one machine": re.compile(r"(?:^|[^\w.~-])/(?:work|root|opt/venv|Users/\w+)(?:/|\b)"),
     "the address of a package registry": re.compile(
-        r"pypi[.]org|pythonhosted|(?:index|find)[-_](?:url|links)|/[s]imple/"
+        r"pypi[.]org|python[h]osted|(?:index|find)[-_](?:url|links)|/[s]imple/"
     ),
     "the number of an issue": re.compile(r"(?i)\b(?:issue|fix(?:es)?|closes|see|pr) [#]\d+"),
 }
