@@ -1,6 +1,6 @@
 """The ports of durable state. Every implementation passes the same contract suite (`tests/contract`)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -66,25 +66,27 @@ class CampaignLedger(Protocol):
         """The campaign's description, as it was given when the ledger was created."""
         ...
 
-    def record_candidates(self, records: tuple[CandidateRecord, ...]) -> None:
-        """Log candidates before anything is spent on them. Recording the same one again is no change.
+    def commit(self, candidates: Sequence[CandidateRecord], evaluations: Mapping[int, Evaluation]) -> tuple[int, ...]:
+        """Log candidates and results of logged candidates, all of them or (when it raises) none.
 
-        CorruptionError when an index is already taken by another genome.
+        Logging the same candidate again is no change, and the first result of a candidate stands; the indices whose
+        results are new are returned, sorted. CorruptionError when an index is already taken by another genome, or a
+        result names a candidate that is not logged.
         """
         ...
 
-    def commit_evaluation(self, index: int, evaluation: Evaluation) -> bool:
-        """Commit the result of a candidate; False, and no change, when it already has one."""
-        ...
-
     def candidates(self) -> Iterator[tuple[CandidateRecord, Evaluation | None]]:
-        """Everything logged, in the order of the indices."""
+        """Everything logged, in the order of the indices. CorruptionError when a stored row is damaged."""
         ...
 
     def set_state(self, state: str, detail: Mapping[str, Any]) -> None:
-        """Record where the campaign stands (see `evolution.campaign.CampaignState`) with what belongs to it."""
+        """Record where the campaign stands (see `evolution.state.CampaignState`) with what belongs to it."""
         ...
 
     def state(self) -> tuple[str, Mapping[str, Any]]:
-        """The last recorded state and its detail."""
+        """The last recorded state and its detail; `created` and nothing for a new ledger."""
+        ...
+
+    def close(self) -> None:
+        """Give the ledger back to the next writer; closing again is no change."""
         ...

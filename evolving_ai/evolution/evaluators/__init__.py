@@ -1,0 +1,1 @@
+"""Evaluators that need nothing but a genome."""

@@ -1,0 +1,59 @@
+"""A campaign's folder: where its ledger, its report and a request to stop it lie."""
+
+import re
+from pathlib import Path
+
+from evolving_ai._common.files import disk_errors
+from evolving_ai.errors import RefNotFoundError, UsageError
+
+__all__ = ["CampaignFolder", "campaign_folders"]
+
+
+class CampaignFolder:
+    """`<home>/campaigns/<id>/` with `ledger.db`, `report/` and, while a stop is asked for, `stop`."""
+
+    def __init__(self, campaigns: Path, campaign_id: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", campaign_id):
+            raise UsageError(f"{campaign_id!r} is no campaign id: `evolving-ai campaign list` shows those there are")
+        self.id = campaign_id
+        self.path = campaigns / campaign_id
+
+    @property
+    def ledger_path(self) -> Path:
+        return self.path / "ledger.db"
+
+    @property
+    def report_path(self) -> Path:
+        return self.path / "report"
+
+    @property
+    def _stop_path(self) -> Path:
+        return self.path / "stop"
+
+    def require(self) -> None:
+        """RefNotFoundError unless the campaign has a ledger."""
+        if not self.ledger_path.is_file():
+            raise RefNotFoundError(f"no campaign {self.id}: `evolving-ai campaign list` shows those there are")
+
+    def request_stop(self) -> None:
+        """Ask whoever runs the campaign to stop it; the request stands until `clear_stop`."""
+        self.require()
+        with disk_errors(self._stop_path):
+            self._stop_path.touch()
+
+    def clear_stop(self) -> None:
+        """Withdraw a request: a runner does it when it starts, after it holds the ledger."""
+        with disk_errors(self._stop_path):
+            self._stop_path.unlink(missing_ok=True)
+
+    def is_stop_requested(self) -> bool:
+        """Whether the runner should stop; cheap enough to ask all the time."""
+        return self._stop_path.exists()
+
+
+def campaign_folders(campaigns: Path) -> tuple[CampaignFolder, ...]:
+    """The folders under `campaigns` that may be campaigns, by name; none when the directory does not exist."""
+    if not campaigns.is_dir():
+        return ()
+    names = sorted(entry.name for entry in campaigns.iterdir() if entry.is_dir())
+    return tuple(CampaignFolder(campaigns, name) for name in names if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,63}", name))

@@ -1,0 +1,1 @@
+"""Operators: pure functions (parents, rng) -> child."""
