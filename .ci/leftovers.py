@@ -3,6 +3,7 @@
 Processes that are on their way out get some seconds; those that stay are named, ended, and the exit status is 1.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -38,7 +39,8 @@ def main() -> int:
         time.sleep(0.2)
     for pid, command in found.items():
         sys.stderr.write(f"error: left running by the tests: {pid} {command[:200]}\n")
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     return 1 if found else 0
 
 
