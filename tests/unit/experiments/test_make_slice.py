@@ -9,17 +9,8 @@ from experiments.data.make_slice import FAMILIES, cut
 from tests.architecture.source import ROOT
 
 FILE = ROOT / "experiments" / "data" / "llmrouter_slice.parquet"
-COLUMNS = [
-    "query_id",
-    "source_task",
-    "split",
-    "prompt",
-    "model",
-    "score",
-    "prompt_tokens",
-    "completion_tokens",
-    "cost_usd",
-]
+COLUMNS = ["query_id", "source_task", "split", "prompt", "model", "score"]
+COLUMNS += ["prompt_tokens", "completion_tokens", "cost_usd"]
 
 
 @pytest.fixture(scope="module")
