@@ -12,10 +12,15 @@ PROGRAM = project_sources("evolving_ai")
 PROGRAM_AND_EXPERIMENTS = project_sources("evolving_ai", "experiments")
 
 AMBIENT: Mapping[str, str] = {}
-LONG: Mapping[str, str] = {}
+LONG: Mapping[str, str] = {
+    "evolving_ai/decision/fitting.py:_FoldFit.snapshot": "one line for each array of the snapshot, named in one place",
+    "evolving_ai/decision/genes.py:_feature_genes": "a table: one entry for each gene",
+    "evolving_ai/decision/genes.py:_quality_genes": "a table: one entry for each gene",
+}
 SIDE_EFFECTS: Mapping[str, str] = {}
 BROAD_EXCEPTS: Mapping[str, str] = {
     "evolving_ai/cli/main.py:_guarded_run": "the boundary of the process: any error becomes one line and an exit code",
+    "evolving_ai/evolution/evaluation.py:evaluate": "the boundary of an evaluation: what a candidate raises is its result",
 }
 SHORT_SHARE = 0.95
 
