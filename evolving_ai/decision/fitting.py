@@ -260,7 +260,7 @@ class _FoldFit:
             models=models,
             classes=self._fitter.classes if self._has_classes else (),
             context_values=self._fitter.context_values,
-            cold_models=tuple(model for model, cold in zip(models, list(self._cold), strict=True) if cold),
+            cold_models=tuple(models[column] for column in np.flatnonzero(self._cold)),
             cost_scale_usd=max(float(cost.max()), _COST_FLOOR_USD),
             fit_genes=fit_genes(self._genes),
             arrays={name: np.array(array, np.float32) for name, array in arrays.items()},

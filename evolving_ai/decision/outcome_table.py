@@ -4,6 +4,7 @@ A table on disk is long (one row for each query and model). What a decision must
 reads neither scores nor costs; `load_outcomes` reads all of it, and is for fitting and for scoring afterwards.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,21 @@ class OutcomeTable:
             cost_usd=self.cost_usd[index],
             labels=None if self.labels is None else tuple(self.labels[i] for i in index),
             latency_s=None if self.latency_s is None else self.latency_s[index],
+        )
+
+    def with_models(self, models: Sequence[str]) -> "OutcomeTable":
+        """The same queries over a larger pool: what is not recorded about a model is unknown."""
+        pool = tuple(sorted({*self.models, *models}))
+        columns = [pool.index(model) for model in self.models]
+
+        def widen(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+            wide = np.full((len(self), len(pool)), np.nan)
+            wide[:, columns] = matrix
+            return wide
+
+        latency = None if self.latency_s is None else widen(self.latency_s)
+        return dataclasses.replace(
+            self, models=pool, score=widen(self.score), cost_usd=widen(self.cost_usd), latency_s=latency
         )
 
     def fingerprint(self) -> str:
