@@ -20,7 +20,7 @@ LONG: Mapping[str, str] = {
 SIDE_EFFECTS: Mapping[str, str] = {}
 BROAD_EXCEPTS: Mapping[str, str] = {
     "evolving_ai/cli/main.py:_guarded_run": "the boundary of the process: any error becomes one line and an exit code",
-    "evolving_ai/evolution/evaluation.py:evaluate": "the boundary of an evaluation: what a candidate raises is its result",
+    "evolving_ai/evolution/evaluation.py:evaluate": "the boundary of an evaluation: an error is its result",
 }
 SHORT_SHARE = 0.95
 
