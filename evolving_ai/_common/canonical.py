@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["canonical_bytes", "sha256_hex"]
+__all__ = ["canonical_bytes", "parse_canonical", "sha256_hex"]
 
 _MAX_SAFE_INTEGER = 2**53
 
@@ -20,6 +20,16 @@ def canonical_bytes(value: Any) -> bytes:
     parts: list[str] = []
     _write(value, parts)
     return "".join(parts).encode("utf-8")
+
+
+def parse_canonical(data: bytes) -> Any:
+    """The value of canonical JSON, such that `canonical_bytes` of it is `data` again; ValueError when it is not JSON."""
+    return json.loads(data, parse_int=_parse_integer)
+
+
+def _parse_integer(text: str) -> int | float:
+    # A float of 2^53 and more is written without a point; only as a float may it be written again.
+    return int(text) if abs(float(text)) <= _MAX_SAFE_INTEGER else float(text)
 
 
 def sha256_hex(data: bytes) -> str:
@@ -38,7 +48,7 @@ def _write(value: Any, parts: list[str]) -> None:
         parts.append(_ecmascript_number(value))
     elif isinstance(value, Mapping):
         _write_object(value, parts)
-    elif isinstance(value, Sequence):
+    elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         _write_array(value, parts)
     else:
         raise ValueError(f"canonical JSON has no form for {type(value).__name__}")

@@ -103,6 +103,8 @@ def _guarded_run(arguments: list[str]) -> int:
         return _INTERRUPTED
     except BrokenPipeError:
         return _drop_stdout()
+    except OSError as exc:
+        return _fail(arguments, exc, f"the operating system refused: {exc}", 1)
     except Exception as exc:  # noqa: BLE001 - the boundary: a defect becomes one line
         text = f"unexpected error {type(exc).__name__}: {exc} (set {_DEBUG_VARIABLE}=1 for the traceback)"
         return _fail(arguments, exc, text, 1)

@@ -40,7 +40,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for row in cells:
         table.add_row(*(_cell(value) for value in row))
     width = None if sys.stdout.isatty() else _WIDE
-    Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False).print(table)
+    console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
+    with console.capture() as drawn:
+        console.print(table)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))
 
 
 def note(text: str) -> None:

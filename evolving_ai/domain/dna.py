@@ -4,14 +4,13 @@ A *genome* is what runs; its hash names behaviour. A *commit* says where a genom
 Fitness is never part of either: it arrives later, as records about a genome.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from evolving_ai._common.canonical import canonical_bytes, sha256_hex
+from evolving_ai._common.canonical import canonical_bytes, parse_canonical, sha256_hex
 from evolving_ai.domain.genes import GeneValue
 from evolving_ai.domain.mutation import Mutation
 from evolving_ai.errors import CorruptionError
@@ -47,7 +46,7 @@ class Genome:
     def from_bytes(cls, data: bytes) -> "Genome":
         """Read what `to_bytes` wrote; CorruptionError when it is something else."""
         try:
-            document = json.loads(data)
+            document = parse_canonical(data)
             genome = cls(genes=document["genes"], schema_version=document["schema_version"])
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise CorruptionError(f"this is not a genome: expected {{schema_version, genes}} ({exc})") from exc
@@ -101,7 +100,7 @@ class Commit:
     def from_bytes(cls, data: bytes, genome: Genome) -> "Commit":
         """Read what `to_bytes` wrote; CorruptionError when it is something else or names another genome."""
         try:
-            document = json.loads(data)
+            document = parse_canonical(data)
             mutation = document["mutation"]
             commit = cls(
                 genome=genome,

@@ -22,8 +22,6 @@ __all__ = ["Database", "Schema"]
 Schema: TypeAlias = Sequence[Sequence[str]]
 """The statements that lead from version n to n + 1, for each n from 0 (an empty file)."""
 
-_BUSY_TIMEOUT_S = 10.0
-
 
 class Database:
     """A connection to one file; threads may share it, one at a time is served.
@@ -39,17 +37,18 @@ class Database:
         self._turn = threading.RLock()
 
     @classmethod
-    def open(cls, path: Path, schema: Schema, *, exclusive: bool = False) -> Self:
+    def open(cls, path: Path, schema: Schema, *, exclusive: bool = False, busy_timeout_s: float = 10.0) -> Self:
         """Open `path`, create it (and its folder, mode 0700) when absent, and bring it to the newest schema version.
 
         `exclusive`: LockedError while another process, or another Database of this one, has it open so; the hold
-        ends with the process, however it dies. StorageError when a newer release wrote the file.
+        ends with the process, however it dies. A write that waits longer than `busy_timeout_s` for another one is
+        refused with LockedError. StorageError when a newer release wrote the file.
         """
         with disk_errors(path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock_file = _hold(path) if exclusive else None
         try:
-            connection = _connect(path, schema)
+            connection = _connect(path, schema, busy_timeout_s)
         except BaseException:
             _release(lock_file)
             raise
@@ -97,10 +96,10 @@ class Database:
         self.close()
 
 
-def _connect(path: Path, schema: Schema) -> sqlite3.Connection:
+def _connect(path: Path, schema: Schema, busy_timeout_s: float) -> sqlite3.Connection:
     with _mapped_errors(path), _one_opener_at_a_time(path):
         _create_private(path)
-        connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -193,7 +192,7 @@ def _mapped_errors(path: Path) -> Iterator[None]:
 def _explained(exc: sqlite3.DatabaseError, path: Path) -> StorageError | sqlite3.DatabaseError:
     code = getattr(exc, "sqlite_errorname", "")
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return LockedError(f"{path} is locked by another process for over {_BUSY_TIMEOUT_S:.0f} s: stop it, then retry")
+        return LockedError(f"{path} is locked by another process: wait until it ends, or stop it, then retry")
     if code.startswith("SQLITE_FULL"):
         return StorageError(f"no disk space left to write {path}: free some; nothing was half-written")
     if code.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):
