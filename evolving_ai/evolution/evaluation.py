@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evolving_ai._common.clock import Clock
 from evolving_ai.domain.dna import Genome
-from evolving_ai.domain.fitness import Evaluation, Objective
+from evolving_ai.domain.fitness import Evaluation, Objective, Score
 from evolving_ai.evolution.ports import Evaluator
 
 __all__ = ["checked", "evaluate", "failed"]
@@ -44,7 +44,8 @@ def checked(evaluation: Evaluation, objectives: Sequence[Objective]) -> Evaluati
             return failed(f"the evaluator gave no score of {objective.name}", duration_s=evaluation.duration_s)
         if not math.isfinite(score.value) or not math.isfinite(score.standard_error):
             return failed(f"the score of {objective.name} is {score.value}", duration_s=evaluation.duration_s)
-    if all(math.isfinite(value) for value in evaluation.measures.values()):
-        return evaluation
-    finite = {name: value for name, value in evaluation.measures.items() if math.isfinite(value)}
-    return dataclasses.replace(evaluation, measures=finite)
+    scores = {o.name: evaluation.scores[o.name] for o in objectives}
+    # Evaluators compute with numpy, whose scalars are no JSON.
+    plain = {name: Score(float(score.value), float(score.standard_error)) for name, score in scores.items()}
+    measures = {name: float(value) for name, value in evaluation.measures.items() if math.isfinite(value)}
+    return dataclasses.replace(evaluation, scores=plain, measures=measures)
