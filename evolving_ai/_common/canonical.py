@@ -23,7 +23,7 @@ def canonical_bytes(value: Any) -> bytes:
 
 
 def parse_canonical(data: bytes) -> Any:
-    """The value of canonical JSON, such that `canonical_bytes` of it is `data` again; ValueError when it is not JSON."""
+    """The value of canonical JSON; `canonical_bytes` of it is `data` again. ValueError when `data` is not JSON."""
     return json.loads(data, parse_int=_parse_integer)
 
 
