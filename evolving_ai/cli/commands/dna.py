@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from evolving_ai._common.canonical import canonical_bytes
 from evolving_ai._common.files import write_atomically
 from evolving_ai.cli.options import HomeOption, JsonOption, new_app
 from evolving_ai.cli.output import note, print_bytes, print_json, print_table, print_text
@@ -79,7 +80,7 @@ def show(ref: RefArgument, home: HomeOption = None, json: JsonOption = False) ->
         print_text("")
         _print_changes(commit.mutation.changes)
     print_text("")
-    print_table(("gene", "value"), [(name, str(value)) for name, value in commit.genome.genes.items()])
+    print_table(("gene", "value"), [(name, _value_text(value)) for name, value in commit.genome.genes.items()])
 
 
 @app.command()
@@ -259,7 +260,10 @@ def _print_changes(changes: tuple[Change, ...]) -> None:
 
 
 def _value_text(value: GeneValue | None) -> str:
-    return "-" if value is None else str(value)
+    """Numbers as the genome's bytes have them, so that 1 and 1.0 look as equal as they are."""
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else canonical_bytes(value).decode()
 
 
 def _print_commit(made: Commit, branch: str, json: bool) -> None:
