@@ -55,12 +55,14 @@ class HierarchicalRewards:
     def look(self, levels: Sequence[EffectLevel]) -> Observation:
         """The belief about every model on a request with these levels."""
         known = [level for level in levels if self._admit(level)]
-        places = np.array([[*self._row(known, model)] for model in range(self._models)], np.intp)
+        places = np.array([self._row(known, model) for model in range(self._models)], np.intp)
         values = np.array([level.value for level in known for _ in range(2)])
         mean = self._mean[places] @ values
-        # covariance[m, n] = sum over effects i of m and j of n of value_i value_j Cov(i, j)
-        block = self._covariance[places[:, None, :, None], places[None, :, None, :]]
-        covariance = np.einsum("mnij,i,j->mn", block, values, values)
+        # design[i, m]: how effect i (of those that play a part here) enters the reward of model m
+        involved, position = np.unique(places, return_inverse=True)
+        design = np.zeros((len(involved), self._models))
+        design[position.reshape(places.shape), np.arange(self._models)[:, None]] = values
+        covariance = design.T @ self._covariance[np.ix_(involved, involved)] @ design
         return Observation(mean, covariance, places, values)
 
     def _row(self, levels: Sequence[EffectLevel], model: int) -> list[int]:
