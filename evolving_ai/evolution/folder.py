@@ -33,7 +33,7 @@ class CampaignFolder:
     def require(self) -> None:
         """RefNotFoundError unless the campaign has a ledger."""
         if not self.ledger_path.is_file():
-            raise RefNotFoundError(f"no campaign {self.id}: `evolving-ai campaign list` shows those there are")
+            raise RefNotFoundError(f"no campaign {self.id}: {self.ledger_path} does not exist")
 
     def request_stop(self) -> None:
         """Ask whoever runs the campaign to stop it; the request stands until `clear_stop`."""

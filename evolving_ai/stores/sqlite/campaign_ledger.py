@@ -1,5 +1,6 @@
 """A campaign's log in one SQLite file: one transaction per batch, each row with its own checksum."""
 
+import fcntl
 import json
 import os
 import sqlite3
@@ -13,7 +14,7 @@ from evolving_ai.errors import CorruptionError, LockedError, RefNotFoundError
 from evolving_ai.stores.ports import CandidateRecord
 from evolving_ai.stores.sqlite.database import Database, Schema
 
-__all__ = ["SqliteCampaignLedger"]
+__all__ = ["SqliteCampaignLedger", "writer_of"]
 
 _CAMPAIGN = """
 CREATE TABLE campaign (
@@ -178,7 +179,23 @@ def _held(path: Path) -> Database:
     return database
 
 
-def _who_holds(path: Path) -> str:
+def writer_of(path: Path) -> str | None:
+    """Who holds the ledger at `path` for writing ("process 123"); None when nobody does."""
+    try:
+        with _lock_file(path).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return _holder(path)
+    return None
+
+
+def _holder(path: Path) -> str:
     holder = _lock_file(path).read_text().strip() if _lock_file(path).exists() else ""
-    who = f"process {holder}" if holder.isdigit() else "another process"
+    return f"process {holder}" if holder.isdigit() else "another process"
+
+
+def _who_holds(path: Path) -> str:
+    who = _holder(path)
     return f"campaign {path.parent.name} is being run by {who}: wait for it, or `campaign stop {path.parent.name}`"
