@@ -86,8 +86,9 @@ class CampaignSpec:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise SettingsError(f"{name} is {value}: expected seconds above 0")
-        if self.archive_size is not None and self.archive_size < 2:
-            raise SettingsError(f"archive_size is {self.archive_size}: expected 2 or more, or none")
+        least = max(2, len(self.objectives))
+        if self.archive_size is not None and self.archive_size < least:
+            raise SettingsError(f"archive_size is {self.archive_size}: expected {least} or more, or none")
 
     def _check_objectives(self) -> None:
         names = [objective.name for objective in self.objectives]

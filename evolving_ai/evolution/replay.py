@@ -31,7 +31,15 @@ def replay(
         candidate = _ask_again(search, record, results, on_admitted)
         if candidate is not None and evaluation is None:
             unfinished.append(candidate)
+    _admit_known(search, results, on_admitted)
     return unfinished, results
+
+
+def _admit_known(search: Search, results: dict[int, Evaluation], on_admitted: Callable[[Scored], None] | None) -> None:
+    while search.may_admit and search.admitted in results:
+        scored = search.admit(results.pop(search.admitted))
+        if on_admitted is not None:
+            on_admitted(scored)
 
 
 def _ask_again(
@@ -40,10 +48,7 @@ def _ask_again(
     results: dict[int, Evaluation],
     on_admitted: Callable[[Scored], None] | None,
 ) -> Candidate | None:
-    while search.may_admit and search.admitted in results:
-        scored = search.admit(results.pop(search.admitted))
-        if on_admitted is not None:
-            on_admitted(scored)
+    _admit_known(search, results, on_admitted)
     if search.is_target_reached:
         return None
     candidate = search.ask() if search.may_ask else None
@@ -61,9 +66,7 @@ def read_campaign(ledger: CampaignLedger) -> CampaignResult:
     spec = CampaignSpec.from_json(ledger.header())
     state, detail = ledger.state()
     search = Search(spec)
-    _, results = replay(search, ledger.candidates())
-    while search.may_admit and search.admitted in results:
-        search.admit(results.pop(search.admitted))
+    replay(search, ledger.candidates())
     return CampaignResult(
         spec=spec,
         state=CampaignState(state),

@@ -33,9 +33,9 @@ class Elite:
 class ParetoArchive:
     """A front over `objectives`.
 
-    `max_size` (None: unbounded) drops, one at a time, the member that adds least: by hypervolume with two objectives
-    (Beume, Naujoks, Emmerich: SMS-EMOA, EJOR 2007), by crowding distance (Deb et al.: NSGA-II, IEEE TEC 2002) with
-    more. Members that are best in an objective are never dropped so.
+    `max_size` (None: unbounded; else at least the number of objectives) drops the member that adds least: by
+    hypervolume with two objectives (Beume, Naujoks, Emmerich: SMS-EMOA, EJOR 2007), by crowding distance (Deb et al.:
+    NSGA-II, IEEE TEC 2002) with more. Members that are best in an objective are never dropped so.
     """
 
     def __init__(self, objectives: Sequence[Objective], *, max_size: int | None = None) -> None:
@@ -105,21 +105,18 @@ class ParetoArchive:
         if self._max_size is None or len(self._members) <= self._max_size:
             return False
         worth = self._worth()
-        order = sorted(range(len(worth)), key=lambda position: (worth[position], -self._members[position].index))
-        victim = order[0]
+        best = set(self._gains.argmax(axis=0).tolist())
+        rows = (row for row in range(len(worth)) if row not in best)
+        victim = min(rows, key=lambda row: (worth[row], -self._members[row].index))
         mask = np.ones(len(self._members), dtype=bool)
         mask[victim] = False
         self._keep(mask)
         return victim == len(worth) - 1
 
     def _worth(self) -> "NDArray[np.float64]":
-        import numpy as np
-
         if self._gains.shape[1] != 2:
             return self.crowding()
-        worth = contributions(self._gains, self._gains.min(axis=0))
-        worth[self._gains.argmax(axis=0)] = np.inf
-        return worth
+        return contributions(self._gains, self._gains.min(axis=0))
 
     def crowding(self) -> "NDArray[np.float64]":
         """NSGA-II's crowding distance of each row of `gains`; infinite at the ends of the front."""

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -83,10 +84,12 @@ def _use_a_token() -> None:
     """Switch token authentication on, unless the user has decided about it.
 
     This stays in the environment: Ray reads the token once for the life of a process, and would refuse a second
-    instance in this process that had another.
+    instance in this process that had another. It reads it when it is imported: later would be too late.
     """
     if "RAY_AUTH_MODE" in os.environ:
         return
+    if "ray" in sys.modules:
+        raise CampaignError("ray was imported before its session began: import it later, or set RAY_AUTH_MODE yourself")
     os.environ["RAY_AUTH_MODE"] = "token"
     if "RAY_AUTH_TOKEN" not in os.environ and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ["RAY_AUTH_TOKEN"] = "".join(new_id("t") for _ in range(4))  # 200 bits
