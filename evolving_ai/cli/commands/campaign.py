@@ -1,4 +1,4 @@
-"""`evolving-ai campaign`: look at campaigns, and stop them. Ledgers are only read here, whoever writes them."""
+"""`evolving-ai campaign`: look at campaigns, stop them, and go on with them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from evolving_ai.wiring.campaigns import campaigns_path, open_ledger, runner_of
 
 __all__ = ["app"]
 
-app = new_app("List, inspect and stop campaigns.")
+app = new_app("List, inspect, resume and stop campaigns.")
 
 _SHORT = 12
 
@@ -82,6 +82,24 @@ def stop(campaign: IdArgument, home: HomeOption = None, json: JsonOption = False
         )
     else:
         note(f"campaign {folder.id} does not run: it is {state}")
+
+
+@app.command()
+def resume(
+    campaign: IdArgument,
+    evals: Annotated[int | None, typer.Option("--evals", min=1, help="Another budget of evaluations, in all.")] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Go on with a campaign that was stopped, interrupted or killed, or whose budget is raised."""
+    from evolving_ai.cli.campaign_run import ProgressView, print_outcome, terminated_like_interrupted
+    from evolving_ai.wiring.campaign_runs import resume_campaign
+
+    with terminated_like_interrupted(), ProgressView() as view:
+        finished = resume_campaign(
+            resolve_home(home), campaign, max_evaluations=evals, on_start=view.start, on_progress=view.show
+        )
+    print_outcome(finished, json=json)
 
 
 def _folder(home: Path | None, campaign: str) -> CampaignFolder:
