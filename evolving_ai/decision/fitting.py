@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 
 from evolving_ai._common.canonical import sha256_hex
 from evolving_ai._common.rng import derive_rng
@@ -167,9 +168,11 @@ class Fitter:
             "gram", (_key(own), rows.tobytes()), lambda: np.asarray(x @ x.T if is_wide else x.T @ x, np.float32)
         )
         penalised = gram + np.float32(2.0**log2_penalty) * np.eye(len(gram), dtype=np.float32)
+        # Symmetric and positive definite: Cholesky costs a third of a general solution.
+        factor = cho_factor(penalised, lower=True, overwrite_a=True, check_finite=False)
         if is_wide:
-            return (x.T @ np.linalg.solve(penalised, centred)).astype(np.float32), mean
-        return np.linalg.solve(penalised, x.T @ centred).astype(np.float32), mean
+            return (x.T @ cho_solve(factor, centred, check_finite=False)).astype(np.float32), mean
+        return cho_solve(factor, x.T @ centred, check_finite=False).astype(np.float32), mean
 
     @property
     def context_values(self) -> tuple[tuple[str, str], ...]:
