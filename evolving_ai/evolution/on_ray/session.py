@@ -123,7 +123,6 @@ def _start(folder: Path, num_cpus: int) -> None:
             configure_logging=False,
             _node_ip_address="127.0.0.1",  # nothing of it is reachable from elsewhere
             _temp_dir=str(folder),
-            _node_ip_address="127.0.0.1",  # nobody outside this machine is listened to
         )
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as exc:
         raise CampaignError(f"Ray did not start ({_first_line(exc)}): look into {folder}, or run in process") from exc
