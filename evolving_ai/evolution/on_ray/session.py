@@ -121,7 +121,6 @@ def _start(folder: Path, num_cpus: int) -> None:
             object_store_memory=_OBJECT_STORE_BYTES,
             log_to_driver=False,
             configure_logging=False,
-            _node_ip_address="127.0.0.1",  # nothing of it is reachable from elsewhere
             _temp_dir=str(folder),
         )
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as exc:
