@@ -4,12 +4,14 @@ Pure numpy on data that is in memory: no I/O, no clock, no Ray. A `DecisionEngin
 means making another one and exchanging the reference.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from evolving_ai.decision.features import STATISTICS, Array, RequestView, TextHasher
 from evolving_ai.decision.features import FeatureConfig as _FeatureConfig
-from evolving_ai.decision.fitting import fit_genes
+from evolving_ai.decision.fitting import STATISTIC_LIMIT, fit_genes
 from evolving_ai.decision.predictor import Prediction, Predictor
 from evolving_ai.decision.scoring import scores
 from evolving_ai.decision.snapshot import Snapshot
@@ -20,6 +22,7 @@ from evolving_ai.errors import DataError, UsageError
 __all__ = ["DecisionEngine"]
 
 _UNCONSTRAINED = Constraints()
+_LOW, _HIGH = np.float32(-STATISTIC_LIMIT), np.float32(STATISTIC_LIMIT)
 
 
 class DecisionEngine:
@@ -38,23 +41,20 @@ class DecisionEngine:
         self._hasher = TextHasher(_FeatureConfig.from_genes(genome.genes))
         self._predictor = Predictor(snapshot, genome.genes)
         arrays = snapshot.arrays
-        self._buckets = len(arrays["rarity"])
+        buckets = len(arrays["rarity"])
+        weights = arrays["weights"] * self._predictor.column_scale
         self._rarity = arrays["rarity"]
-        self._hashed_weights = np.ascontiguousarray(arrays["weights"][: self._buckets])
-        # The statistics' scale and mean are folded into their weights: the request pays for one product.
-        scale = np.float32(genome.genes["features.statistics"])
+        # Column after column: the product with one request is then twice as fast.
+        self._hashed_weights = np.asfortranarray(weights[:buckets])
+        self._statistics_weights = np.asfortranarray(
+            weights[buckets : buckets + STATISTICS] * np.float32(genome.genes["features.statistics"])
+        )
         self._statistics_mean = arrays["statistics_mean"]
         self._statistics_scale = np.float32(1) / arrays["statistics_scale"]
-        self._statistics_weights = scale * arrays["weights"][self._buckets : self._buckets + STATISTICS]
-        self._context_rows = self._make_context_rows()
+        context = weights[buckets + STATISTICS :] * np.float32(genome.genes["features.context"])
+        self._context_rows = dict(zip(snapshot.context_values, context, strict=True))
         self._models = snapshot.models
         self._reads_text = bool(np.any(arrays["weights"]))
-        self._weight_columns = arrays["weights"].shape[1]
-
-    def _make_context_rows(self) -> dict[tuple[str, str], Array]:
-        scale = np.float32(self._genome.genes["features.context"])
-        rows = self._snapshot.arrays["weights"][self._buckets + STATISTICS :]
-        return {pair: scale * rows[place] for place, pair in enumerate(self._snapshot.context_values)}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -71,27 +71,27 @@ class DecisionEngine:
 
     def predict(self, request: RequestView) -> Prediction:
         """Predicted quality and cost of each model for this request: float32[M]."""
-        return self._predictor.from_scores(self._linear(request))
-
-    def _linear(self, request: RequestView) -> Array:
         if not self._reads_text:
-            return np.zeros(self._weight_columns, np.float32)
-        weighted = self._hasher.hashed(request.prompt)
+            return self._predictor.from_heads(self._predictor.offset)
+        return self._predictor.from_heads(self._heads(request))
+
+    def _heads(self, request: RequestView) -> Array:
+        weighted, standard = self._hasher.extract(request)
         weighted *= self._rarity
-        norm = np.sqrt(weighted @ weighted)
-        linear: Array = weighted @ self._hashed_weights
-        linear *= np.float32(1) / max(norm, np.float32(1e-9))
-        standard = self._hasher.statistics(request)
+        heads: Array = weighted @ self._hashed_weights
+        heads *= np.float32(1.0 / max(math.sqrt(weighted @ weighted), 1e-9))
         standard -= self._statistics_mean
         standard *= self._statistics_scale
-        np.clip(standard, -4.0, 4.0, out=standard)
-        linear += standard @ self._statistics_weights
+        np.maximum(standard, _LOW, out=standard)
+        np.minimum(standard, _HIGH, out=standard)
+        heads += standard @ self._statistics_weights
+        heads += self._predictor.offset
         if self._context_rows and request.context:
             for pair in request.context.items():
                 row = self._context_rows.get(pair)
                 if row is not None:
-                    linear += row
-        return linear
+                    heads += row
+        return heads
 
     def decide(
         self, request: RequestView, constraints: Constraints = _UNCONSTRAINED, *, cost_weight: float | None = None

@@ -6,6 +6,7 @@ n-grams of every length and words share one pass; multiplicative hashing (Knuth,
 The result is the same on every machine and in every process.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -24,7 +25,7 @@ _HASH_BASE = 16777619  # FNV's prime: odd, so it has an inverse mod 2**32
 _KNUTH = np.uint32(2654435761)
 _WORD_MIX = np.uint32(0x85EBCA6B)
 _PAIR_MIX = np.uint32(0xC2B2AE35)
-_MAX_COUNT = 255
+_MAX_COUNT = 8 * _MAX_BYTES  # no bucket is hit more often: at most five n-grams begin at a byte
 
 _BYTE_CLASSES = (
     "abcdefghijklmnopqrstuvwxyz",
@@ -110,13 +111,18 @@ class TextHasher:
             return prompt
         return f"{prompt[:head]} {prompt[len(prompt) - tail :]}"
 
-    def hashed(self, prompt: str) -> Array:
-        """Damped counts by bucket, float32[buckets]."""
-        text = f" {self.clip(prompt).lower()} "
-        data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)[:_MAX_BYTES]
-        counts = np.bincount(self._bucket_indices(data), minlength=self.config.buckets)
-        np.minimum(counts, _MAX_COUNT, out=counts)
-        return self._damped[counts]
+    def extract(self, request: RequestView) -> tuple[Array, Array]:
+        """Damped counts by bucket, float32[buckets], and statistics, float32[STATISTICS].
+
+        The statistics are the shares of byte classes, then logarithms of sizes. Case is folded for ASCII only.
+        """
+        text = self.clip(request.prompt)
+        # Blanks on both sides: every word begins and ends inside the text.
+        encoded = f" {text} ".encode("utf-8", "replace")[:_MAX_BYTES]
+        counts = np.bincount(
+            self._bucket_indices(np.frombuffer(encoded.lower(), np.uint8)), minlength=self.config.buckets
+        )
+        return self._damped[counts], self._statistics(request, text, encoded)
 
     def _bucket_indices(self, data: NDArray[np.uint8]) -> NDArray[np.uint32]:
         size = len(data)
@@ -138,7 +144,7 @@ class TextHasher:
         return hashes
 
     def _words(self, data: NDArray[np.uint8], prefix: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Hashes of the maximal runs of letters, digits and bytes beyond ASCII; the text begins and ends outside."""
+        """Hashes of the maximal runs of letters, digits and bytes beyond ASCII; the text begins outside."""
         inside = self._is_word[data]
         edges = np.flatnonzero(inside[1:] != inside[:-1])
         edges += 1
@@ -150,28 +156,27 @@ class TextHasher:
         hashes *= _WORD_MIX
         return hashes
 
-    def statistics(self, request: RequestView) -> Array:
-        """Shares of byte classes, and logarithms of sizes: float32[STATISTICS]."""
-        text = self.clip(request.prompt)
-        data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)[:_MAX_BYTES]
-        values = np.zeros(STATISTICS, np.float32)
+    def _statistics(self, request: RequestView, text: str, encoded: bytes) -> Array:
         classes = len(_BYTE_CLASSES) + 2
-        if len(data):
-            values[:classes] = np.bincount(self._byte_class[data], minlength=classes) / len(data)
+        found = np.bincount(self._byte_class[np.frombuffer(encoded, np.uint8)], minlength=classes)
+        values = np.empty(STATISTICS, np.float32)
+        values[:classes] = found
+        values[:classes] /= len(encoded)
         characters = len(request.prompt)
         tokens = request.prompt_tokens
-        values[classes] = np.log1p(characters)
-        values[classes + 1] = np.log1p(characters / 4 if tokens is None else tokens)
-        values[classes + 2] = np.log1p(text.count("\n"))
+        values[classes:] = (
+            math.log1p(characters),
+            math.log1p(characters / 4 if tokens is None else tokens),
+            math.log1p(text.count("\n")),
+        )
         return values
 
     def matrices(self, requests: Sequence[RequestView]) -> tuple[Array, Array]:
-        """`hashed` and `statistics` of many requests: float32[n, buckets], float32[n, STATISTICS]."""
+        """`extract` of many requests: float32[n, buckets], float32[n, STATISTICS]."""
         hashed = np.empty((len(requests), self.config.buckets), np.float32)
         statistics = np.empty((len(requests), STATISTICS), np.float32)
         for row, request in enumerate(requests):
-            hashed[row] = self.hashed(request.prompt)
-            statistics[row] = self.statistics(request)
+            hashed[row], statistics[row] = self.extract(request)
         return hashed, statistics
 
 

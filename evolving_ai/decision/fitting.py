@@ -22,7 +22,7 @@ from evolving_ai.decision.snapshot import Snapshot
 from evolving_ai.domain.genes import GeneValue
 from evolving_ai.errors import DataError
 
-__all__ = ["FIT_GENE_GROUPS", "FitCache", "Fitter", "design_matrix", "fit_genes"]
+__all__ = ["FIT_GENE_GROUPS", "STATISTIC_LIMIT", "FitCache", "Fitter", "design_matrix", "fit_genes"]
 
 FIT_GENE_GROUPS = (
     "features.",
@@ -39,7 +39,9 @@ _CACHE_ENTRIES = {"hashed": 2, "features": 2, "gram": 6, "ridge": 48, "snapshot"
 _CLUSTER_PASSES = 12
 _RARITY_FLOOR = 1e-3
 _COST_FLOOR_USD = 1e-7
-_STATISTIC_LIMIT = 4.0
+STATISTIC_LIMIT = 4.0
+"""Standard deviations beyond which a statistic counts no further."""
+
 _Value = TypeVar("_Value")
 
 
@@ -92,7 +94,7 @@ def design_matrix(
         rarity, mean, scale = features.rarity, features.statistics_mean, features.statistics_scale
     weighted = hashed * rarity
     weighted /= np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), np.float32(1e-9))
-    standard = np.clip((statistics - mean) / scale, -_STATISTIC_LIMIT, _STATISTIC_LIMIT)
+    standard = np.clip((statistics - mean) / scale, -STATISTIC_LIMIT, STATISTIC_LIMIT)
     standard *= np.float32(genes["features.statistics"])
     return np.hstack([weighted, standard, context * np.float32(genes["features.context"])]).astype(np.float32)
 

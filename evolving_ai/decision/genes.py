@@ -3,7 +3,8 @@
 Groups: `features.` what of a request is seen, `classes.` and `clusters.` how requests are sorted, `quality.` and
 `cost.` how the two predictions are made, `score.` how they are weighed, `explore.` how a learning router explores.
 The first five groups are read when a snapshot is fitted, the last two (and the blend genes of `quality.`)
-at each decision.
+at each decision. The ranges of `features.` and `clusters.count` end where a decision would take a tenth of a
+millisecond.
 """
 
 from evolving_ai.domain.genes import ChoiceGene, Condition, FloatGene, IntGene, SearchSpace
@@ -29,7 +30,7 @@ def _feature_genes() -> list[ChoiceGene | FloatGene | IntGene]:
             name="features.head_chars",
             component=component,
             low=100,
-            high=1200,
+            high=800,
             default=500,
             log=True,
             about="characters read from the start of a prompt",
@@ -38,7 +39,7 @@ def _feature_genes() -> list[ChoiceGene | FloatGene | IntGene]:
             name="features.tail_chars",
             component=component,
             low=0,
-            high=400,
+            high=300,
             default=150,
             about="characters read from the end of a longer prompt",
         ),
@@ -60,7 +61,7 @@ def _feature_genes() -> list[ChoiceGene | FloatGene | IntGene]:
             name="features.bits",
             component=component,
             low=9,
-            high=12,
+            high=11,
             default=11,
             about="base-2 logarithm of the number of hash buckets",
         ),
@@ -131,7 +132,7 @@ def _quality_genes() -> list[ChoiceGene | FloatGene | IntGene]:
             name="clusters.count",
             component=component,
             low=4,
-            high=64,
+            high=32,
             default=24,
             log=True,
             active_when=_WITH_CLUSTERS,

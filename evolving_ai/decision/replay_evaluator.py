@@ -96,7 +96,7 @@ class ReplayEvaluator:
         snapshot = self._fitter.fit(genes, self._fold != fold)
         x = self._fitter.features(genes)[rows]
         linear = self._cache.get("heads", (snapshot.hash, fold), lambda: x @ snapshot.arrays["weights"])
-        return rows, Predictor(snapshot, genes).from_scores(linear), snapshot.cost_scale_usd
+        return rows, Predictor(snapshot, genes).from_linear(linear), snapshot.cost_scale_usd
 
     def _replay(
         self,

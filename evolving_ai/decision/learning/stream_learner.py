@@ -111,7 +111,7 @@ class StreamLearner:
         return [*levels, *(EffectLevel(place, value, 0.2 * narrow, 0.15 * narrow) for place, value in text)]
 
     def _text(self, request: RequestView) -> list[float]:
-        hashed = self._hasher.hashed(request.prompt)
+        hashed, _ = self._hasher.extract(request)
         norm = float(np.sqrt(hashed @ hashed)) or 1.0
         projected: list[float] = (hashed @ self._projection / norm).tolist()
         return projected
