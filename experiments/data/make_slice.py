@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 __all__ = ["FAMILIES", "cut"]
 
-FAMILIES = ("commongen", "commonsense_qa", "gsm8k", "human_eval", "mbpp", "openbook_qa")
+FAMILIES = ("commongen", "commonsense_qa", "gsm8k", "human_eval", "mbpp", "openbook_qa", "trivia_qa")
 
 
 def cut(table: pa.Table) -> pa.Table:

@@ -34,7 +34,7 @@ def test_the_slice_is_what_cutting_leaves(table: pa.Table) -> None:
 
 def test_the_slice_is_a_complete_matrix_of_fair_scores(table: pa.Table) -> None:
     queries, models = pc.count_distinct(table["query_id"]).as_py(), pc.count_distinct(table["model"]).as_py()
-    assert (queries, models, table.num_rows) == (1983, 9, 1983 * 9)
+    assert (queries, models, table.num_rows) == (2413, 9, 2413 * 9)
     assert table.column_names == COLUMNS
     assert all(table[name].null_count == 0 for name in COLUMNS)
     assert (pc.min(table["score"]).as_py(), pc.max(table["score"]).as_py()) == (0.0, 1.0)
@@ -46,7 +46,7 @@ def test_no_question_is_in_both_splits(table: pa.Table) -> None:
         return set(table.filter(pc.equal(table["split"], split))["prompt"].to_pylist())
 
     train, test = prompts("train"), prompts("test")
-    assert (len(train), len(test)) == (1510, 473)
+    assert (len(train), len(test)) == (1820, 593)
     assert not train & test
 
 
