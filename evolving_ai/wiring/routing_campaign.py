@@ -221,7 +221,7 @@ def plan(campaign: RoutingCampaignFile, campaign_id: str, history: DnaHistory, s
         objectives=ROUTING_OBJECTIVES,
         space=space,
         base=(start.genome,),
-        free=campaign.genes,
+        free=_free_genes(campaign, space),
         window=campaign.window,
         target=None if campaign.target is None else Target(campaign.target.objective, float(campaign.target.value)),
         wall_clock_s=None if campaign.time_limit_s is None else float(campaign.time_limit_s),
@@ -229,6 +229,12 @@ def plan(campaign: RoutingCampaignFile, campaign_id: str, history: DnaHistory, s
         about={**about, "fingerprint": train.fingerprint()},
     )
     return _run_of(spec, train)
+
+
+def _free_genes(campaign: RoutingCampaignFile, space: SearchSpace) -> tuple[str, ...]:
+    """The genes that may change; without context columns the gene that scales them would be a blind spot."""
+    chosen = [gene.name for gene in space.only(campaign.genes)]
+    return tuple(name for name in chosen if campaign.context or name != "features.context")
 
 
 def restore(spec: CampaignSpec) -> RoutingRun:
