@@ -12,6 +12,8 @@ __all__ = ["Portfolio"]
 
 _MEMORY = 0.985
 """What is left of an observation's weight after each further one: about 65 evaluations count."""
+_NEWEST = 0.05
+"""The weight of the newest improvement in the mean that others are measured by."""
 _EXPLORATION = 0.04
 """The share of candidates whose emitter is drawn evenly, so that no arm is forgotten."""
 _PRIOR = {"random": (0.2, 3.0)}
@@ -59,6 +61,6 @@ class Portfolio:
     def _squashed(self, gain: float) -> float:
         if gain <= 0.0:
             return 0.0
-        usual = gain if self._usual_gain is None else 0.8 * self._usual_gain + 0.2 * gain
+        usual = gain if self._usual_gain is None else self._usual_gain + _NEWEST * (gain - self._usual_gain)
         self._usual_gain = usual
         return gain / (gain + usual)

@@ -12,10 +12,12 @@ from evolving_ai.evolution.progress import Progress
 from evolving_ai.evolution.runner import run_campaign
 from evolving_ai.stores.inmemory.campaign_ledger import InMemoryCampaignLedger
 
+STDOUT = sys.stdout
+
 
 def say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    STDOUT.write(f"{text}\n")
+    STDOUT.flush()
 
 
 class Announcer:

@@ -29,8 +29,12 @@ def ray_session(*, num_cpus: int, clock: Clock) -> Iterator[None]:
     describes; it keeps running. Otherwise a private instance on this machine with `num_cpus` logical cores, a token
     of its own and no dashboard; its processes and files are gone when the block ends, however it ends.
     CampaignError when Ray cannot be reached or started.
+
+    Inside the block what is written to `sys.stdout` goes to `sys.stderr`: a thread of Ray's own prints there whenever
+    a worker dies, and stdout is for results. Print those after the block.
     """
-    with _connected() if os.environ.get("RAY_ADDRESS") else _private_instance(num_cpus, clock):
+    session = _connected() if os.environ.get("RAY_ADDRESS") else _private_instance(num_cpus, clock)
+    with contextlib.redirect_stdout(sys.stderr), session:
         yield
 
 
@@ -83,6 +87,7 @@ _SETTINGS: Mapping[str, str] = {
 def _use_a_token() -> None:
     """Switch token authentication on, unless the user has decided about it.
 
+    Ray listens on every interface of the machine, whatever node address it is given: the token keeps strangers out.
     This stays in the environment: Ray reads the token once for the life of a process, and would refuse a second
     instance in this process that had another. It reads it when it is imported: later would be too late.
     """

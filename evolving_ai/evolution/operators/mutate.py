@@ -14,7 +14,7 @@ __all__ = ["mutate", "nudge"]
 
 _ONE_GENE = 0.65
 """The chance that no further gene is changed: 1.5 genes on average."""
-_SMALLEST_STEP, _LARGEST_STEP = 0.01, 0.4
+_SMALLEST_STEP, _LARGEST_STEP = 0.01, 0.3
 """Standard deviations of a number's step in unit coordinates; drawn log-uniformly, so small and large are tried."""
 
 
