@@ -24,6 +24,7 @@ __all__ = ["OutcomeTable", "RequestTable", "load_outcomes", "load_requests"]
 _LABEL_COLUMNS = ("source_task", "source")
 _REQUIRED = {"query_id": "string", "prompt": "string", "model": "string"}
 _OUTCOME_NUMBERS = ("score", "cost_usd")
+_NEVER_CONTEXT = ("score", "cost_usd", "completion_tokens", "latency_s", "model", "split")
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,12 @@ class OutcomeTable:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 over everything in the table: equal tables give equal evaluations."""
+        """SHA-256 over all that an evaluation reads: equal fingerprints, equal evaluations."""
         prompts = sha256_hex("\x1e".join(request.prompt for request in self.requests).encode("utf-8", "replace"))
         numbers = sha256_hex(self.score.tobytes() + self.cost_usd.tobytes())
         names = sha256_hex(canonical_bytes([list(self.query_ids), list(self.models), list(self.labels or ())]))
-        return sha256_hex(f"{prompts}{numbers}{names}".encode())
+        seen = [[request.prompt_tokens, dict(request.context or {})] for request in self.requests]
+        return sha256_hex(f"{prompts}{numbers}{names}{sha256_hex(canonical_bytes(seen))}".encode())
 
 
 def load_outcomes(path: Path, *, split: str | None, context: Sequence[str] = ()) -> OutcomeTable:
@@ -170,6 +172,11 @@ def _check_columns(
     for name in (*_REQUIRED, "split"):
         if name in schema.names and not _is_text(schema.field(name).type):
             raise DataError(f"{path}: column {name} is {schema.field(name).type}, expected text")
+    for name in context:
+        if name in _NEVER_CONTEXT:
+            raise DataError(f"{path}: column {name} cannot be context, expected what is known before a model answers")
+        if not _is_text(schema.field(name).type) and not _is_number(schema.field(name).type):
+            raise DataError(f"{path}: column {name} is {schema.field(name).type}, expected text or numbers as context")
     for name in (*numbers, "prompt_tokens", "latency_s", "stream_pos"):
         if name in schema.names and not _is_number(schema.field(name).type):
             raise DataError(f"{path}: column {name} is {schema.field(name).type}, expected numbers")
@@ -232,7 +239,7 @@ class _Grid:
 
     def matrix(self, table: pa.Table, name: str) -> NDArray[np.float64]:
         values = np.full((len(self.query_ids), len(self.models)), np.nan)
-        values[self.rows, self.columns] = table[name].cast(pa.float64()).to_numpy()
+        values[self.rows, self.columns] = table[name].cast(pa.float64(), safe=False).to_numpy()
         return values
 
     def first(self, table: pa.Table, name: str) -> list[str]:
@@ -258,7 +265,7 @@ class _Grid:
         if "prompt_tokens" not in table.column_names:
             return [None] * len(self.query_ids)
         with np.errstate(invalid="ignore"):
-            counts = np.nan_to_num(table["prompt_tokens"].cast(pa.float64()).to_numpy(), nan=-1.0)
+            counts = np.nan_to_num(table["prompt_tokens"].cast(pa.float64(), safe=False).to_numpy(), nan=-1.0)
         largest = np.full(len(self.query_ids), -1.0)
         np.maximum.at(largest, self.rows, counts)
         return [int(count) if count >= 0 else None for count in largest]
