@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from evolving_ai.domain.genes import ChoiceGene, FloatGene, Gene, GeneValue, IntGene, SearchSpace, TextGene
-from evolving_ai.domain.mutation import Change, Mutation, changes_between
+from evolving_ai.domain.mutation import Mutation, changes_between
+from evolving_ai.domain.safety import safety_score
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,23 +104,16 @@ class FreeSpace:
     def mutation(
         self, mutation_id: str, operator: str, before: Mapping[str, GeneValue], after: Mapping[str, GeneValue]
     ) -> Mutation:
-        """The typed change between two genomes, scored by how much of the free space it moves."""
+        """The typed change between two genomes, scored by how much of the whole space it moves."""
         changes = changes_between(before, after)
-        moved = sum(self._distance(change) for change in changes)
         components = sorted({self._space.component_of(change.gene) for change in changes})
         return Mutation(
             id=mutation_id,
             type=operator,
             target_components=tuple(components),
             changes=changes,
-            safety_score=1.0 - min(1.0, moved / max(1, len(self._space))),
+            safety_score=safety_score(changes, self._space),
         )
-
-    def _distance(self, change: Change) -> float:
-        gene = self._space.gene(change.gene)
-        if change.before is None or change.after is None or not isinstance(gene, FloatGene | IntGene):
-            return 1.0
-        return abs(to_unit(gene, change.after) - to_unit(gene, change.before))
 
 
 def _values(gene: Gene) -> Sequence[GeneValue]:

@@ -32,9 +32,15 @@ LONGEST_S = 120.0
 
 @pytest.fixture(scope="module", autouse=True)
 def ray_instance() -> Iterator[None]:
-    with ray_session(num_cpus=2, clock=SystemClock()):
-        yield
-    assert processes_naming("evray") == []
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="t") as scratch:
+        tempfile.tempdir = scratch
+        try:
+            with ray_session(num_cpus=2, clock=SystemClock()):
+                yield
+        finally:
+            tempfile.tempdir = before
+        assert processes_naming(scratch) == []
 
 
 @pytest.fixture
