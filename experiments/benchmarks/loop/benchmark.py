@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from evolving_ai.decision.outcome_table import load_outcomes
+from evolving_ai.domain.dna import Genome
 from experiments.benchmarks.bar import Bar, Outcome
 from experiments.benchmarks.loop.crash import crash_bars
 from experiments.benchmarks.loop.curves import curve_bars
@@ -35,17 +36,22 @@ def run(folder: Path, *, is_full: bool, note: Note) -> Outcome:
     start_s = time.monotonic()
     bars: list[Bar] = []
     with tempfile.TemporaryDirectory(prefix="evolving-ai-bench-") as scratch:
-        for bar in _measure(table, Path(scratch), note):
+        note(f"campaign of {EVALUATIONS} evaluations")
+        genome = evolve(Path(scratch) / "evolve", table, note)
+        for bar in _measure(genome, table, Path(scratch), note):
             bars.append(bar)
             note(_line(bar, time.monotonic() - start_s))
-    about = {"machine": machine, "evaluations": EVALUATIONS, "elapsed_s": round(time.monotonic() - start_s, 1)}
+    about = {
+        "machine": machine,
+        "evaluations": EVALUATIONS,
+        "elapsed_s": round(time.monotonic() - start_s, 1),
+        "dna": {"hash": genome.hash, "genes": dict(genome.genes)},
+    }
     return Outcome(tuple(bars), table.name, about)
 
 
-def _measure(table: Path, scratch: Path, note: Note) -> Iterator[Bar]:
+def _measure(genome: Genome, table: Path, scratch: Path, note: Note) -> Iterator[Bar]:
     yield from start_up_bars()
-    note(f"campaign of {EVALUATIONS} evaluations")
-    genome = evolve(scratch / "evolve", table, note)
     train, test = (load_outcomes(table, split=split) for split in ("train", "test"))
     yield from quality_bars(genome, table, test)
     yield from curve_bars(genome, table, train, test)

@@ -28,7 +28,7 @@ from experiments.benchmarks.loop.search import routing_campaign
 
 __all__ = ["speed_bars"]
 
-_EVALUATIONS = 64
+_EVALUATIONS = 56
 _IN_PROCESS = 0
 
 
