@@ -7,6 +7,7 @@ scores, the corrections of quality and the log costs. What turns these into a de
 
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,9 @@ ARRAY_NAMES = (
     "cluster_cost",
     "cost_ratio",
 )
+
+# What zipfile, zlib and numpy say about damaged bytes; a flag flipped to "encrypted" is a RuntimeError.
+_DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError, BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class Snapshot:
         if not path.is_file():
             raise DataError(f"{path} does not exist: expected a snapshot (.npz)")
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 document = json.loads(file["description"].tobytes())
                 arrays = {name: file[name] for name in ARRAY_NAMES}
             return cls(
@@ -119,7 +123,7 @@ class Snapshot:
                 fit_genes=document["fit_genes"],
                 arrays=arrays,
             )
-        except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile) as exc:
+        except _DAMAGE as exc:
             raise CorruptionError(f"{path} is not a whole snapshot: expected what this release writes") from exc
 
     @property
