@@ -17,6 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 from evolving_ai._common.canonical import sha256_hex
 from evolving_ai._common.rng import derive_rng
 from evolving_ai.decision.features import Array, FeatureConfig, TextHasher
+from evolving_ai.decision.logistic import fit_logistic
 from evolving_ai.decision.outcome_table import OutcomeTable
 from evolving_ai.decision.snapshot import Snapshot
 from evolving_ai.domain.genes import GeneValue
@@ -26,7 +27,9 @@ __all__ = ["FIT_GENE_GROUPS", "STATISTIC_LIMIT", "FitCache", "Fitter", "design_m
 
 FIT_GENE_GROUPS = (
     "features.",
+    "classes.learner",
     "classes.ridge_log2",
+    "classes.inverse_penalty_log2",
     "clusters.count",
     "quality.predictor",
     "quality.shrinkage",
@@ -35,7 +38,7 @@ FIT_GENE_GROUPS = (
     "cost.",
 )
 # Entries kept of each kind: the first two hold whole design matrices (tens of MB), the last three are small.
-_CACHE_ENTRIES = {"hashed": 2, "features": 2, "gram": 6, "ridge": 48, "snapshot": 48, "heads": 48}
+_CACHE_ENTRIES = {"hashed": 2, "features": 2, "gram": 6, "linear": 48, "snapshot": 48, "heads": 48}
 _CLUSTER_PASSES = 12
 _RARITY_FLOOR = 1e-3
 _COST_FLOOR_USD = 1e-7
@@ -156,7 +159,16 @@ class Fitter:
         """
         own = {gene: value for gene, value in genes.items() if gene.startswith("features.")}
         key = (name, _key(own), rows.tobytes(), log2_penalty, sha256_hex(targets.tobytes()))
-        return self._cache.get("ridge", key, lambda: self._solve(genes, rows, log2_penalty, targets))
+        return self._cache.get("linear", key, lambda: self._solve(genes, rows, log2_penalty, targets))
+
+    def logistic(
+        self, genes: Mapping[str, GeneValue], rows: NDArray[np.bool_], log2_inverse_penalty: int, one_hot: Array
+    ) -> tuple[Array, Array]:
+        """Weights and bias of the logistic regression of the class of `rows`; equal ones are fitted once."""
+        own = {gene: value for gene, value in genes.items() if gene.startswith("features.")}
+        key = ("logistic", _key(own), rows.tobytes(), log2_inverse_penalty)
+        x = self._features(genes).x
+        return self._cache.get("linear", key, lambda: fit_logistic(x[rows], one_hot, 2.0**log2_inverse_penalty))
 
     def _solve(
         self, genes: Mapping[str, GeneValue], rows: NDArray[np.bool_], log2_penalty: int, targets: Array
@@ -283,11 +295,15 @@ class _FoldFit:
         return score.astype(np.float32), error.astype(np.float32), cost.astype(np.float32)
 
     def _class_head(self) -> tuple[Array, Array]:
-        """Ridge regression of the one-hot class: linear scores whose softmax gives the class probabilities."""
+        """A linear score for each class; the softmax of the sharpened scores gives the class probabilities."""
         width = self._fitter.features(self._genes).shape[1]
         if not self._has_classes:
             return np.zeros((width, 0), np.float32), np.zeros(0, np.float32)
         one_hot = np.eye(len(self._fitter.classes), dtype=np.float32)[self._labels]
+        if self._genes["classes.learner"] == "logistic":
+            return self._fitter.logistic(
+                self._genes, self._rows, int(self._genes["classes.inverse_penalty_log2"]), one_hot
+            )
         return self._fitter.ridge("classes", self._genes, self._rows, int(self._genes["classes.ridge_log2"]), one_hot)
 
     def _cluster_head(self) -> tuple[Array, NDArray[np.intp]]:

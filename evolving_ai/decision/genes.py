@@ -14,6 +14,8 @@ __all__ = ["EXPLORATION_GROUP", "routing_genes"]
 EXPLORATION_GROUP = "explore."
 
 _WITH_CLASSES = Condition("quality.predictor", ("classes", "blend"))
+_WITH_RIDGE = Condition("classes.learner", ("ridge",))
+_WITH_LOGISTIC = Condition("classes.learner", ("logistic",))
 _WITH_CLUSTERS = Condition("quality.predictor", ("clusters", "blend"))
 _WITH_RESIDUAL = Condition("quality.residual", ("on",))
 
@@ -109,13 +111,21 @@ def _quality_genes() -> list[ChoiceGene | FloatGene | IntGene]:
             default="mean",
             about="one mean for each model; or means by recorded task class, by cluster of prompts, or by both",
         ),
+        ChoiceGene(
+            name="classes.learner",
+            component=component,
+            choices=("ridge", "logistic"),
+            default="ridge",
+            active_when=_WITH_CLASSES,
+            about="how the class is predicted from the features: ridge regression of its indicator, or its log odds",
+        ),
         IntGene(
             name="classes.ridge_log2",
             component=component,
             low=-5,
             high=4,
-            default=-2,
-            active_when=_WITH_CLASSES,
+            default=-1,
+            active_when=_WITH_RIDGE,
             about="base-2 logarithm of the ridge penalty of the class predictor",
         ),
         FloatGene(
@@ -125,8 +135,27 @@ def _quality_genes() -> list[ChoiceGene | FloatGene | IntGene]:
             high=40.0,
             default=10.0,
             log=True,
-            active_when=_WITH_CLASSES,
+            active_when=_WITH_RIDGE,
             about="inverse temperature of the class probabilities",
+        ),
+        IntGene(
+            name="classes.inverse_penalty_log2",
+            component=component,
+            low=-1,
+            high=8,
+            default=4,
+            active_when=_WITH_LOGISTIC,
+            about="base-2 logarithm of the inverse penalty of the logistic class predictor",
+        ),
+        FloatGene(
+            name="classes.odds_sharpness",
+            component=component,
+            low=0.4,
+            high=4.0,
+            default=1.0,
+            log=True,
+            active_when=_WITH_LOGISTIC,
+            about="inverse temperature of its probabilities",
         ),
         IntGene(
             name="clusters.count",

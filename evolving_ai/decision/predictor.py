@@ -53,7 +53,7 @@ class Predictor:
     def _make_column_scale(self, genes: Mapping[str, GeneValue]) -> Array:
         """Sharpness of the classes and clusters, weight of the residual, 1 for the log costs."""
         parts = (
-            (self._classes, genes.get("classes.sharpness", 1.0)),
+            (self._classes, genes.get("classes.sharpness", genes.get("classes.odds_sharpness", 1.0))),
             (self._clusters, genes.get("clusters.sharpness", 1.0)),
             (self._models, genes.get("quality.residual_weight", 0.0)),
             (self._models, 1.0),

@@ -47,7 +47,7 @@ class RoutingCampaignFile(BaseModel):
     seed: StrictInt = Field(default=0, ge=0, lt=2**31)
     evals: StrictInt = Field(default=400, ge=1, description="Budget: candidates evaluated.")
     folds: StrictInt = Field(default=3, ge=2, le=20, description="Cross-validation folds of the train split.")
-    window: StrictInt = Field(default=16, ge=1, le=1024, description="Candidates in flight.")
+    window: StrictInt = Field(default=8, ge=1, le=1024, description="Candidates in flight.")
     utility_cost_weight: StrictFloat | StrictInt = Field(default=0.1, ge=0)
     operating_point: OperatingPoint = OperatingPoint()
     target: TargetScore | None = None
