@@ -24,6 +24,7 @@ from evolving_ai.decision.scoring import PURE_COST, scores
 __all__ = ["Decisions", "replay_greedy", "replay_stream", "sweep_weights"]
 
 _PROBES = 97
+_LEAST_COST_USD = 1e-12  # answers may be free, and nothing has no logarithm
 
 
 @dataclass
@@ -133,7 +134,7 @@ def sweep_weights(points: int, engine: DecisionEngine, prediction: Prediction) -
     probes = [0.0, *np.geomspace(1e-4, 1e3, _PROBES).tolist(), PURE_COST]
     costs = np.array([_mean_cost(engine, prediction, weight) for weight in probes])
     falling = np.minimum.accumulate(costs)
-    high, low = float(falling[0]), max(float(falling[-1]), 1e-12)
+    high, low = (max(float(cost), _LEAST_COST_USD) for cost in (falling[0], falling[-1]))
     steps = np.linspace(0.0, 1.0, points)
     levels = 0.5 * (high + (low - high) * steps) + 0.5 * np.exp(np.log(high) + (np.log(low) - np.log(high)) * steps)
     inner = [probes[_first_at_most(falling, level)] for level in levels[1:-1]]

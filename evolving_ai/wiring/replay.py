@@ -1,9 +1,13 @@
 """Replaying recorded requests: which classes decide, and what may be read when."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from evolving_ai._common.rng import derive_rng
 from evolving_ai.decision.cost_quality import CurvePoint, aiq, cost_limits, single_points
@@ -80,6 +84,7 @@ def run_replay(request: ReplayRequest) -> Decisions:
 
 def _stream(request: ReplayRequest, table: RequestTable) -> Decisions:
     outcomes = load_outcomes(request.data, split=request.split, context=request.context)
+    table = _answerable(request, table, outcomes)
     teller = _Teller(outcomes)
     genes = request.genome.genes
     prior, weights = _prior(request, table)
@@ -88,6 +93,16 @@ def _stream(request: ReplayRequest, table: RequestTable) -> Decisions:
         return StreamLearner(table.models, genes, derive_rng(request.seed, "stream"), prior=prior)
 
     return replay_stream(make_learner, table, weights, teller.tell, seed=request.seed)
+
+
+def _answerable(request: ReplayRequest, table: RequestTable, outcomes: OutcomeTable) -> RequestTable:
+    """The requests with only those models in the pool whose outcome can be told."""
+    row = {query_id: place for place, query_id in enumerate(outcomes.query_ids)}
+    known = outcomes.known[[row[query_id] for query_id in table.query_ids]]
+    if not known.any(axis=1).all():
+        lost = table.query_ids[int(np.argmin(known.any(axis=1)))]
+        raise DataError(f"{request.data}: query {lost} has no score of any model, expected at least one in a stream")
+    return dataclasses.replace(table, available=known)
 
 
 def _prior(request: ReplayRequest, table: RequestTable) -> tuple[DecisionEngine | None, Sequence[float]]:
@@ -114,17 +129,14 @@ class _Teller:
 
 
 def figures(request: ReplayRequest, decisions: Decisions) -> ReplayFigures:
-    """How the decisions fared. Reads the outcomes: call it when the decisions are written."""
+    """How the decisions fared, by those whose outcome was recorded. Reads the outcomes: call it when they are written.
+
+    DataError when no outcome of a point was recorded.
+    """
     outcomes = load_outcomes(request.data, split=request.split, context=request.context)
     weight_of = dict(zip(decisions.points, decisions.cost_weights, strict=True))
     points = tuple(
-        PointFigures(
-            point=point,
-            cost_weight=weight_of[point],
-            quality=float(score.mean() * 100),
-            cost_usd_per_1k=float(cost.mean() * 1000),
-            cost_usd=float(cost.sum()),
-        )
+        _fared(request.data, point, weight_of[point], score[~np.isnan(score)], cost[~np.isnan(score)])
         for point, (score, cost) in sorted(decisions.outcomes(outcomes).items())
     )
     singles = single_points(outcomes)
@@ -132,3 +144,17 @@ def figures(request: ReplayRequest, decisions: Decisions) -> ReplayFigures:
     curve = [CurvePoint(point.cost_usd_per_1k, point.quality) for point in points]
     area = aiq(curve, *cost_limits(singles.values())) if len(points) > 1 else None
     return ReplayFigures(points, area, best, singles[best])
+
+
+def _fared(
+    data: Path, point: int, cost_weight: float, score: NDArray[np.float64], cost: NDArray[np.float64]
+) -> PointFigures:
+    if not len(score):
+        raise DataError(f"{data}: no answer chosen at point {point} has a score, expected recorded outcomes")
+    return PointFigures(
+        point=point,
+        cost_weight=cost_weight,
+        quality=float(score.mean() * 100),
+        cost_usd_per_1k=float(cost.mean() * 1000),
+        cost_usd=float(cost.sum()),
+    )

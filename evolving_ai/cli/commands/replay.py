@@ -69,6 +69,8 @@ def replay(
     )
     if decisions.resolve() in {data.resolve(), *(() if train is None else (train.resolve(),))}:
         raise UsageError(f"--decisions {decisions} would overwrite the table: name another file")
+    if decisions.exists() and not (decisions.is_file() or decisions.is_dir()):
+        raise UsageError(f"--decisions {decisions} is a device or a pipe: name a file")
     decided = run_replay(request)
     decided.save(decisions)
     note(f"{len(decided)} decisions in {decisions}")

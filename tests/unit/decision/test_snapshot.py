@@ -67,10 +67,9 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(
     path.write_bytes(damaged)
     try:
         loaded = Snapshot.load(path)
-    except CorruptionError as exc:
-        assert str(path) in str(exc)
-    else:
-        assert loaded.hash == snapshot.hash
+    except CorruptionError:
+        return
+    assert loaded.hash == snapshot.hash
 
 
 @given(data=st.data())
