@@ -19,7 +19,7 @@ from evolving_ai._common.canonical import canonical_bytes, sha256_hex
 from evolving_ai.decision.features import RequestView
 from evolving_ai.errors import DataError
 
-__all__ = ["OutcomeTable", "RequestTable", "load_outcomes", "load_requests"]
+__all__ = ["OutcomeTable", "RequestTable", "has_outcomes", "load_outcomes", "load_requests"]
 
 _LABEL_COLUMNS = ("source_task", "source")
 _REQUIRED = {"query_id": "string", "prompt": "string", "model": "string"}
@@ -99,6 +99,11 @@ class OutcomeTable:
         names = sha256_hex(canonical_bytes([list(self.query_ids), list(self.models), list(self.labels or ())]))
         seen = [[request.prompt_tokens, dict(request.context or {})] for request in self.requests]
         return sha256_hex(f"{prompts}{numbers}{names}{sha256_hex(canonical_bytes(seen))}".encode())
+
+
+def has_outcomes(path: Path) -> bool:
+    """Whether the table has the columns of outcomes at all; DataError when it is no table."""
+    return set(_OUTCOME_NUMBERS) <= set(_schema(path).names)
 
 
 def load_outcomes(path: Path, *, split: str | None, context: Sequence[str] = ()) -> OutcomeTable:

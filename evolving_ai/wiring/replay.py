@@ -14,7 +14,7 @@ from evolving_ai.decision.cost_quality import CurvePoint, aiq, cost_limits, sing
 from evolving_ai.decision.engine import DecisionEngine
 from evolving_ai.decision.fitting import Fitter
 from evolving_ai.decision.learning import StreamLearner
-from evolving_ai.decision.outcome_table import OutcomeTable, RequestTable, load_outcomes, load_requests
+from evolving_ai.decision.outcome_table import OutcomeTable, RequestTable, has_outcomes, load_outcomes, load_requests
 from evolving_ai.decision.predictor import Predictor
 from evolving_ai.decision.replay import Decisions, replay_greedy, replay_stream, sweep_weights
 from evolving_ai.decision.scoring import cost_weights
@@ -128,11 +128,13 @@ class _Teller:
         return float(self._outcomes.score[cell]), float(self._outcomes.cost_usd[cell])
 
 
-def figures(request: ReplayRequest, decisions: Decisions) -> ReplayFigures:
-    """How the decisions fared, by those whose outcome was recorded. Reads the outcomes: call it when they are written.
+def figures(request: ReplayRequest, decisions: Decisions) -> ReplayFigures | None:
+    """How the decisions fared, by those whose outcome was recorded; None for a table without outcomes.
 
-    DataError when no outcome of a point was recorded.
+    Reads the outcomes: call it when the decisions are written. DataError when no outcome of a point was recorded.
     """
+    if not has_outcomes(request.data):
+        return None
     outcomes = load_outcomes(request.data, split=request.split, context=request.context)
     weight_of = dict(zip(decisions.points, decisions.cost_weights, strict=True))
     points = tuple(

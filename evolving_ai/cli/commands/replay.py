@@ -78,7 +78,10 @@ def replay(
     if json:
         print_json(_document(request, decisions, len(decided), fared))
         return
-    _print(fared)
+    if fared is None:
+        note(f"{data} has no outcomes: nothing to compare the decisions with")
+    else:
+        _print(fared)
 
 
 def _genome(home: Path | None, ref: str) -> Genome:
@@ -88,15 +91,21 @@ def _genome(home: Path | None, ref: str) -> Genome:
     return genome
 
 
-def _document(request: ReplayRequest, path: Path, count: int, fared: ReplayFigures) -> dict[str, object]:
-    single = fared.best_single_point
-    return {
+def _document(request: ReplayRequest, path: Path, count: int, fared: ReplayFigures | None) -> dict[str, object]:
+    document: dict[str, object] = {
         "dna": request.genome.hash,
         "mode": request.mode,
         "split": request.split,
         "seed": request.seed,
         "decisions": str(path),
         "count": count,
+    }
+    return document if fared is None else {**document, **_fared(fared)}
+
+
+def _fared(fared: ReplayFigures) -> dict[str, object]:
+    single = fared.best_single_point
+    return {
         "points": [
             {
                 "point": point.point,
