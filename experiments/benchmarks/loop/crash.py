@@ -8,7 +8,7 @@ had been committed before that process began. Evaluations that had no committed 
 
 import json
 import shutil
-import subprocess
+import subprocess  # nosec B404 - runs our own command line
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -92,7 +92,7 @@ class _Campaign:
         command = [sys.executable, "-m", "experiments.benchmarks.loop.logged_cli", str(self._log), *what]
         command += ["--home", str(self._home), "--json"]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-        return subprocess.Popen(command, cwd=_ROOT, **pipes)  # noqa: S603 - our own command
+        return subprocess.Popen(command, cwd=_ROOT, **pipes)  # noqa: S603 # nosec B603 - our own command
 
     def _folder(self) -> CampaignFolder | None:
         return next(iter(campaign_folders(campaigns_path(self._home))), None)

@@ -1,6 +1,6 @@
 """Start-up: whole processes, from the shell's point of view; the best of five, so with warm file caches."""
 
-import subprocess
+import subprocess  # nosec B404 - runs our own command line
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -26,5 +26,5 @@ def _best_s(command: Sequence[str]) -> float:
 
 def _once_s(command: Sequence[str]) -> float:
     start_s = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 # nosec B603 - our own command
     return time.perf_counter() - start_s
