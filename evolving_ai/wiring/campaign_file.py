@@ -16,7 +16,7 @@ _FILE_IN_FOLDER = "campaign.yaml"
 class OperatingPoint(BaseModel):
     """Which candidate wins: the best in quality that costs at most this share of the best single model's cost."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     max_cost_share: StrictFloat | StrictInt = Field(default=0.35, gt=0, le=1)
 
@@ -24,7 +24,7 @@ class OperatingPoint(BaseModel):
 class TargetScore(BaseModel):
     """The campaign ends early when a candidate reaches `value` of `objective`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     objective: Literal["quality", "cost_usd_per_1k"]
     value: StrictFloat | StrictInt
@@ -33,7 +33,7 @@ class TargetScore(BaseModel):
 class RoutingCampaignFile(BaseModel):
     """A search for a better routing policy on recorded outcomes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["routing"] = Field(description="What is evolved.")
     name: StrictStr = Field(default="routing", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$", description="Begins the id.")

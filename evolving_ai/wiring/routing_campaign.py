@@ -17,7 +17,7 @@ from evolving_ai.domain.dna import Commit, Genome
 from evolving_ai.domain.genes import SearchSpace
 from evolving_ai.domain.mutation import Mutation, changes_between
 from evolving_ai.domain.safety import safety_score
-from evolving_ai.errors import CampaignError, CorruptionError, DataError
+from evolving_ai.errors import CampaignError, CorruptionError, DataError, SettingsError
 from evolving_ai.evolution.campaign import CampaignSpec, Target
 from evolving_ai.evolution.pareto_plot import ReferencePoint
 from evolving_ai.evolution.result import CampaignResult
@@ -136,11 +136,11 @@ class RoutingRun:
             safety_score=safety_score(changes, space),
         )
 
-    def held_out_table(self, genome: Genome) -> tuple[tuple[TableRow, ...], Interval] | None:
+    def held_out_table(self, genome: Genome) -> tuple[tuple[TableRow, ...], Interval | None] | None:
         """How the genome fares on the test split beside single models and the oracle; None without a test split.
 
         Single models are chosen on train; where another one turns out best on test, it has a line too. The second
-        value is the paired difference in quality to the best single.
+        value is the paired difference in quality to the best single, None where the test split lacks that model.
         """
         try:
             requests = load_requests(self.data, split="test", context=self.context)
@@ -159,28 +159,29 @@ class _Comparison:
         self._outcomes = outcomes
         self._rng = derive_rng(run.spec.seed, "bootstrap")
 
-    def rows(self, genome: Genome) -> tuple[tuple[TableRow, ...], Interval]:
+    def rows(self, genome: Genome) -> tuple[tuple[TableRow, ...], Interval | None]:
         cheapest, best = self._run._cheapest()[0], self._run._best_single()[0]  # noqa: SLF001 - one idea, two classes
         engine, weights = fitted_policy(self._run.train.with_models(self._requests.models), genome, 1)
         decisions = replay_greedy(engine, self._requests, weights, seed=self._run.spec.seed)
         evolved, cost = decisions.outcomes(self._outcomes)[0]
         rows = np.arange(len(self._outcomes))
         oracle = oracle_choice(self._outcomes)
-        table: tuple[TableRow, ...] = (
-            self._single("cheapest model", cheapest),
-            self._single("best single model", best),
-            self._row("evolved policy", None, evolved, cost),
-            self._row("oracle", None, self._outcomes.score[rows, oracle], self._outcomes.cost_usd[rows, oracle]),
-        )
-        best_score = self._outcomes.score[:, self._outcomes.models.index(best)]
-        in_hindsight = self._best_in_hindsight()
-        if in_hindsight != best:
-            table = (*table[:2], self._single("best single in hindsight", in_hindsight), *table[2:])
-        return table, bootstrap_interval(100 * (evolved - np.nan_to_num(best_score)), self._rng)
-
-    def _best_in_hindsight(self) -> str:
         singles = single_points(self._outcomes)
-        return min(singles, key=lambda name: (-singles[name].quality, singles[name].cost_usd_per_1k))
+        named = (("cheapest model", cheapest), ("best single model", best))
+        table = [self._single(name, model) for name, model in named if model in singles]
+        references = len(table)
+        table.append(self._row("evolved policy", None, evolved, cost))
+        table.append(
+            self._row("oracle", None, self._outcomes.score[rows, oracle], self._outcomes.cost_usd[rows, oracle])
+        )
+        in_hindsight = min(singles, key=lambda name: (-singles[name].quality, singles[name].cost_usd_per_1k))
+        if in_hindsight != best:
+            table.insert(references, self._single("best single in hindsight", in_hindsight))
+        if best not in singles:
+            return tuple(table), None
+        best_score = self._outcomes.score[:, self._outcomes.models.index(best)]
+        gain = np.nan_to_num(evolved) - np.nan_to_num(best_score)
+        return tuple(table), bootstrap_interval(100 * gain, self._rng)
 
     def _single(self, name: str, model: str) -> TableRow:
         column = self._outcomes.models.index(model)
@@ -214,6 +215,8 @@ def plan(campaign: RoutingCampaignFile, campaign_id: str, history: DnaHistory, s
         "workers": campaign.workers,
     }
     train = load_outcomes(campaign.data, split="train", context=campaign.context)
+    if len(train) < campaign.folds:
+        raise DataError(f"{campaign.data} has {len(train)} train queries, expected one or more in each fold: set folds")
     spec = CampaignSpec(
         id=campaign_id,
         seed=campaign.seed,
@@ -234,7 +237,10 @@ def plan(campaign: RoutingCampaignFile, campaign_id: str, history: DnaHistory, s
 def _free_genes(campaign: RoutingCampaignFile, space: SearchSpace) -> tuple[str, ...]:
     """The genes that may change; without context columns the gene that scales them would be a blind spot."""
     chosen = [gene.name for gene in space.only(campaign.genes)]
-    return tuple(name for name in chosen if campaign.context or name != "features.context")
+    free = tuple(name for name in chosen if campaign.context or name != "features.context")
+    if not free:  # to a search, no name at all means every gene
+        raise SettingsError("`genes:` leaves nothing to change: name genes or groups, or give `context:` columns")
+    return free
 
 
 def restore(spec: CampaignSpec) -> RoutingRun:
