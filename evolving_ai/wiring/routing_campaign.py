@@ -73,8 +73,9 @@ class RoutingRun:
             Contender(
                 index=one.candidate.index,
                 quality=one.evaluation.scores["quality"].value,
-                standard_error=one.evaluation.scores["quality"].standard_error,
+                quality_error=one.evaluation.scores["quality"].standard_error,
                 cost_usd_per_1k=one.evaluation.scores["cost_usd_per_1k"].value,
+                cost_error=one.evaluation.scores["cost_usd_per_1k"].standard_error,
                 aiq=one.evaluation.measures.get("aiq", 0.0),
             )
             for one in result.scored
