@@ -60,6 +60,7 @@ class ReplayEvaluator:
         self._fitter = Fitter(table, cache=self._cache)
         self._fold = derive_rng(settings.seed, "folds").permutation(len(table)) % settings.folds
         self._folds = settings.folds
+        self._is_scored = table.known.any(axis=1)  # a query that nobody's answer was recorded for tells nothing
         singles = single_points(table)
         self._limits = cost_limits(singles.values())
         # USD of one request to points of quality.
@@ -92,7 +93,7 @@ class ReplayEvaluator:
 
     def _predict_fold(self, genes: Mapping[str, GeneValue], fold: int) -> tuple[NDArray[np.intp], Prediction, float]:
         """The rows of a fold, what a policy fitted on the other folds predicts for them, and its cost scale."""
-        rows = np.flatnonzero(self._fold == fold)
+        rows = np.flatnonzero((self._fold == fold) & self._is_scored)
         snapshot = self._fitter.fit(genes, self._fold != fold)
         x = self._fitter.features(genes)[rows]
         linear = self._cache.get("heads", (snapshot.hash, fold), lambda: x @ snapshot.arrays["weights"])
