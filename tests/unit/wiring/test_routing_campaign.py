@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evolving_ai._common.clock import ManualClock
-from evolving_ai.domain.fitness import Evaluation
+from evolving_ai.domain.fitness import Evaluation, Score
 from evolving_ai.errors import CampaignError, CorruptionError, DataError, GeneError, RefNotFoundError, SettingsError
 from evolving_ai.evolution.campaign import CampaignSpec
 from evolving_ai.evolution.in_process import InProcessExecutor
@@ -132,10 +132,14 @@ def test_the_winner_is_within_the_cost_limit_and_no_affordable_candidate_is_clea
     result = finished(run)
     scores = {one.candidate.index: one.evaluation.scores for one in result.scored if one.evaluation is not None}
     winner = scores[run.winner(result)]
+
+    def is_affordable(cost: Score) -> bool:
+        return cost.value + 2 * cost.standard_error <= limit
+
     limit = 0.35 * max(point.x for point in run.references() if point.name.startswith("best single"))
-    assert winner["cost_usd_per_1k"].value <= limit
+    assert is_affordable(winner["cost_usd_per_1k"])
     best = max(
-        (s["quality"] for s in scores.values() if s["cost_usd_per_1k"].value <= limit), key=lambda each: each.value
+        (s["quality"] for s in scores.values() if is_affordable(s["cost_usd_per_1k"])), key=lambda each: each.value
     )
     assert winner["quality"].value >= best.value - 0.5 * best.standard_error
 
