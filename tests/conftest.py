@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
 }
+ROOT = Path(__file__).parents[1]
 REAL_HOME = Path.home()
 STATE = (".evolving-ai", ".ray")  # what the program and Ray would leave in a home
 PATIENCE_S = 5.0
@@ -29,6 +30,8 @@ PATIENCE_S = 5.0
 # Read when numpy, matplotlib and ray are first imported, so they must be set before any test module is.
 os.environ.update(ENVIRONMENT)
 os.environ.pop("RAY_ADDRESS", None)
+# Programs that tests start, Ray's workers among them, import `tests.evaluators` as the tests do.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 settings.register_profile("default", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True, database=None, print_blob=True)

@@ -7,10 +7,10 @@ import pytest
 from evolving_ai._common.clock import SystemClock
 from evolving_ai.domain.dna import Genome
 from evolving_ai.domain.fitness import Evaluation
-from evolving_ai.evolution.evaluators.faulty import Faulty
 from evolving_ai.evolution.in_process import InProcessExecutor
 from evolving_ai.evolution.on_ray.session import ray_session
 from evolving_ai.evolution.ports import Executor
+from tests.evaluators.faulty import Faulty
 
 LONGEST_S = 60.0
 

@@ -7,11 +7,11 @@ from evolving_ai._common.clock import SystemClock
 from evolving_ai.domain.dna import Genome
 from evolving_ai.domain.fitness import Evaluation
 from evolving_ai.evolution.campaign import CampaignSpec
-from evolving_ai.evolution.evaluators.toy import MixedFront
 from evolving_ai.evolution.folder import CampaignFolder
 from evolving_ai.evolution.in_process import InProcessExecutor
 from evolving_ai.evolution.runner import run_campaign
 from evolving_ai.wiring.campaigns import create_ledger
+from tests.evaluators.toy import MixedFront
 
 
 class Logged(MixedFront):

@@ -6,11 +6,11 @@ import sys
 from evolving_ai._common.clock import SystemClock
 from evolving_ai.domain.dna import Genome
 from evolving_ai.evolution.campaign import CampaignSpec
-from evolving_ai.evolution.evaluators.toy import MixedFront
 from evolving_ai.evolution.on_ray.session import ray_session
 from evolving_ai.evolution.progress import Progress
 from evolving_ai.evolution.runner import run_campaign
 from evolving_ai.stores.inmemory.campaign_ledger import InMemoryCampaignLedger
+from tests.evaluators.toy import MixedFront
 
 STDOUT = sys.stdout
 

@@ -17,12 +17,12 @@ from evolving_ai.domain.dna import Genome
 from evolving_ai.domain.fitness import Objective
 from evolving_ai.errors import CampaignError
 from evolving_ai.evolution.campaign import CampaignSpec
-from evolving_ai.evolution.evaluators.faulty import Faulty
-from evolving_ai.evolution.evaluators.toy import MixedFront
 from evolving_ai.evolution.in_process import InProcessExecutor
 from evolving_ai.evolution.on_ray.session import ray_session
 from evolving_ai.evolution.runner import run_campaign
 from evolving_ai.stores.inmemory.campaign_ledger import InMemoryCampaignLedger
+from tests.evaluators.faulty import Faulty
+from tests.evaluators.toy import MixedFront
 
 pytestmark = pytest.mark.ray
 

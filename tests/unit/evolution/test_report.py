@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from evolving_ai.evolution.evaluators.toy import Menu, MixedFront
 from evolving_ai.evolution.lineage import ancestry
 from evolving_ai.evolution.pareto_plot import ReferencePoint
 from evolving_ai.evolution.report import balanced_member, write_report
+from tests.evaluators.toy import Menu, MixedFront
 
 Make = Callable[..., Any]
 
@@ -41,9 +41,7 @@ def test_the_lineage_leads_from_the_winner_back_to_candidates_without_parents(re
     assert known[document["winner"]]["dna"] == result.scored[document["winner"]].candidate.genome.hash
     line = ancestry(result.scored, document["winner"])
     assert line[0].candidate.parents == ()
-    assert all(
-        child.candidate.parents[0] == parent.candidate.index for parent, child in itertools.pairwise(line)
-    )
+    assert all(child.candidate.parents[0] == parent.candidate.index for parent, child in itertools.pairwise(line))
 
 
 def test_a_chosen_winner_is_the_one_reported(result: Any, tmp_path: Path) -> None:

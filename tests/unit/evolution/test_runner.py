@@ -11,7 +11,6 @@ from evolving_ai.domain.dna import Genome
 from evolving_ai.domain.fitness import Evaluation
 from evolving_ai.errors import CampaignError, CorruptionError, SettingsError
 from evolving_ai.evolution.campaign import CampaignSpec, Target
-from evolving_ai.evolution.evaluators.toy import Menu, MixedFront
 from evolving_ai.evolution.in_process import InProcessExecutor
 from evolving_ai.evolution.progress import Progress
 from evolving_ai.evolution.replay import read_campaign
@@ -19,6 +18,7 @@ from evolving_ai.evolution.runner import run_campaign
 from evolving_ai.evolution.state import CampaignState, advance
 from evolving_ai.stores.inmemory.campaign_ledger import InMemoryCampaignLedger
 from evolving_ai.stores.ports import CandidateRecord
+from tests.evaluators.toy import Menu, MixedFront
 
 Make = Callable[..., Any]
 

@@ -11,10 +11,10 @@ from evolving_ai.domain.dna import Genome
 from evolving_ai.domain.fitness import Evaluation, Objective, Score
 from evolving_ai.domain.genes import ChoiceGene, Condition, FloatGene, IntGene, SearchSpace, TextGene
 from evolving_ai.evolution.campaign import DEFAULT_EMITTERS, Target
-from evolving_ai.evolution.evaluators.toy import Menu, MixedFront, Zdt1
 from evolving_ai.evolution.search import Search
 from evolving_ai.evolution.state import CampaignState
 from evolving_ai.stores.inmemory.campaign_ledger import InMemoryCampaignLedger
+from tests.evaluators.toy import Menu, MixedFront, Zdt1
 
 Make = Callable[..., Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evolving_ai.evolution.campaign import DEFAULT_EMITTERS, Target
-from evolving_ai.evolution.evaluators.toy import Menu, MixedFront, Zdt1
+from tests.evaluators.toy import Menu, MixedFront, Zdt1
 
 Make = Callable[..., Any]
 SEEDS = range(10)

@@ -1,1 +1,0 @@
-"""Evaluators that need nothing but a genome."""

@@ -1,0 +1,1 @@
+"""Evaluators of the tests: small problems with known answers, and one that misbehaves on purpose."""
