@@ -1,29 +1,28 @@
 """Fitting: from recorded outcomes and the genes of a policy to a snapshot.
 
-Every part is closed-form or a few passes of k-means, so a fit takes a fraction of a second and needs no random
+Every part is closed-form or a few passes over the rows, so a fit takes about a second at most and needs no random
 numbers but those of a fixed seed. Ridge regression solves the normal equations in the smaller of the two
 dimensions. What several candidates of a campaign share (features, products, solutions) is kept in `FitCache`.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from evolving_ai._common.canonical import sha256_hex
-from evolving_ai._common.rng import derive_rng
+from evolving_ai.decision.clustering import spherical_kmeans
 from evolving_ai.decision.features import Array, FeatureConfig, TextHasher
+from evolving_ai.decision.fit_cache import FitCache
 from evolving_ai.decision.logistic import fit_logistic
 from evolving_ai.decision.outcome_table import OutcomeTable
 from evolving_ai.decision.snapshot import Snapshot
 from evolving_ai.domain.genes import GeneValue
 from evolving_ai.errors import DataError
 
-__all__ = ["FIT_GENE_GROUPS", "STATISTIC_LIMIT", "FitCache", "Fitter", "design_matrix", "fit_genes"]
+__all__ = ["FIT_GENE_GROUPS", "STATISTIC_LIMIT", "Fitter", "design_matrix", "fit_genes"]
 
 FIT_GENE_GROUPS = (
     "features.",
@@ -37,15 +36,10 @@ FIT_GENE_GROUPS = (
     "quality.residual_ridge_log2",
     "cost.",
 )
-# Entries kept of each kind: the first two hold whole design matrices (tens of MB), the last three are small.
-_CACHE_ENTRIES = {"hashed": 2, "features": 2, "gram": 6, "linear": 48, "snapshot": 48, "heads": 48}
-_CLUSTER_PASSES = 12
 _RARITY_FLOOR = 1e-3
 _COST_FLOOR_USD = 1e-7
 STATISTIC_LIMIT = 4.0
 """Standard deviations beyond which a statistic counts no further."""
-
-_Value = TypeVar("_Value")
 
 
 def fit_genes(genes: Mapping[str, GeneValue]) -> dict[str, GeneValue]:
@@ -55,25 +49,6 @@ def fit_genes(genes: Mapping[str, GeneValue]) -> dict[str, GeneValue]:
         for name, value in genes.items()
         if any(name.startswith(group) if group.endswith(".") else name == group for group in FIT_GENE_GROUPS)
     }
-
-
-class FitCache:
-    """The last few results of each kind, so that candidates that differ in other genes share the work."""
-
-    def __init__(self) -> None:
-        self._kinds: dict[str, OrderedDict[Hashable, object]] = {}
-
-    def get(self, kind: str, key: Hashable, make: Callable[[], _Value]) -> _Value:
-        """The value under `key`, made when absent; the longest unused one of its kind is dropped."""
-        entries = self._kinds.setdefault(kind, OrderedDict())
-        if key in entries:
-            entries.move_to_end(key)
-            return cast("_Value", entries[key])
-        value = make()
-        entries[key] = value
-        while len(entries) > _CACHE_ENTRIES[kind]:
-            entries.popitem(last=False)
-        return value
 
 
 @dataclass(frozen=True)
@@ -313,7 +288,7 @@ class _FoldFit:
             return np.zeros((x.shape[1], 0), np.float32), np.zeros(len(x), np.intp)
         count = min(int(self._genes["clusters.count"]), len(x))
         norms = np.linalg.norm(x, axis=1, keepdims=True)
-        return _spherical_kmeans(x / np.maximum(norms, np.float32(1e-9)), count)
+        return spherical_kmeans(x / np.maximum(norms, np.float32(1e-9)), count)
 
     def _group_means(
         self, members: NDArray[np.intp], groups: int, quality: Array, error: Array, cost: Array
@@ -369,31 +344,3 @@ class _FoldFit:
         count = np.maximum(self._known.sum(axis=0), 1)
         ratio = cost_mean / np.maximum((predicted * self._known).sum(axis=0) / count, _COST_FLOOR_USD / 10)
         return weights, bias, np.where(self._cold, 1.0, np.clip(ratio, 0.2, 5.0)).astype(np.float32)
-
-
-def _spherical_kmeans(x: Array, count: int) -> tuple[Array, NDArray[np.intp]]:
-    """Centroids as columns (float32[features, count], unit length) and the cluster of each row."""
-    rng = derive_rng(0, "clusters", count, len(x))
-    centroids = _spread_seeds(x, count, rng)
-    members = np.zeros(len(x), np.intp)
-    for _ in range(_CLUSTER_PASSES):
-        members = np.asarray((x @ centroids).argmax(axis=1), np.intp)
-        one_hot = np.zeros((len(x), count), np.float32)
-        one_hot[np.arange(len(x)), members] = 1.0
-        sums = x.T @ one_hot
-        norms = np.linalg.norm(sums, axis=0)
-        centroids = np.where(norms > 0, sums / np.maximum(norms, np.float32(1e-9)), centroids).astype(np.float32)
-    return centroids, members
-
-
-def _spread_seeds(x: Array, count: int, rng: np.random.Generator) -> Array:
-    """k-means++ (Arthur and Vassilvitskii 2007): each further seed with odds of its squared distance."""
-    chosen = [int(rng.integers(len(x)))]
-    nearest = 1.0 - (x @ x[chosen[0]]).astype(np.float64)
-    for _ in range(count - 1):
-        odds = np.maximum(nearest, 0.0)
-        total = odds.sum()
-        pick = int(rng.choice(len(x), p=odds / total)) if total > 0 else int(rng.integers(len(x)))
-        chosen.append(pick)
-        nearest = np.minimum(nearest, 1.0 - x @ x[pick])
-    return np.ascontiguousarray(x[chosen].T, dtype=np.float32)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from evolving_ai._common.rng import derive_rng
 from evolving_ai.decision.cost_quality import CurvePoint, aiq, cost_limits, oracle_choice, single_points
-from evolving_ai.decision.fitting import FitCache, Fitter
+from evolving_ai.decision.fit_cache import FitCache
+from evolving_ai.decision.fitting import Fitter
 from evolving_ai.decision.outcome_table import OutcomeTable
 from evolving_ai.decision.predictor import Prediction, Predictor
 from evolving_ai.decision.scoring import cost_weights, scores

@@ -101,7 +101,7 @@ class Snapshot:
     def save(self, path: Path) -> None:
         """Write one .npz file, whole or not at all. StorageError when the disk refuses."""
         buffer = io.BytesIO()
-        document = np.frombuffer(canonical_bytes(self._describe()), np.uint8)
+        document = np.frombuffer(canonical_bytes({**self._describe(), "hash": self.hash}), np.uint8)
         np.savez_compressed(buffer, allow_pickle=False, description=document, **dict(self.arrays))
         write_atomically(path, buffer.getvalue())
 
@@ -114,7 +114,7 @@ class Snapshot:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 document = json.loads(file["description"].tobytes())
                 arrays = {name: file[name] for name in ARRAY_NAMES}
-            return cls(
+            snapshot = cls(
                 models=tuple(document["models"]),
                 classes=tuple(document["classes"]),
                 context_values=tuple((name, value) for name, value in document["context_values"]),
@@ -125,6 +125,9 @@ class Snapshot:
             )
         except _DAMAGE as exc:
             raise CorruptionError(f"{path} is not a whole snapshot: expected what this release writes") from exc
+        if snapshot.hash != document.get("hash"):
+            raise CorruptionError(f"{path} does not match its own hash: fit the policy again")
+        return snapshot
 
     @property
     def feature_count(self) -> int:

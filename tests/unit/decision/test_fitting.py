@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from evolving_ai.decision.engine import DecisionEngine
 from evolving_ai.decision.features import RequestView
-from evolving_ai.decision.fitting import FitCache, Fitter, fit_genes
+from evolving_ai.decision.fit_cache import FitCache
+from evolving_ai.decision.fitting import Fitter, fit_genes
 from evolving_ai.decision.outcome_table import OutcomeTable
 from evolving_ai.decision.predictor import Predictor
 from evolving_ai.domain.dna import Genome
@@ -28,6 +29,9 @@ TABLES = {
     "a model nobody knows": outcomes().with_models(("new",)),
     "free answers": dataclasses.replace(outcomes(), cost_usd=np.zeros((24, 3))),
     "equal prompts": dataclasses.replace(outcomes(), requests=(RequestView("same", 5),) * 24),
+    "an outlier": dataclasses.replace(
+        outcomes(40), requests=(RequestView("?\n" * 50_000, 10**6), *outcomes(40).requests[1:])
+    ),
     "empty prompts": dataclasses.replace(outcomes(), requests=(RequestView(""),) * 24),
 }
 
