@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
 
@@ -43,7 +44,7 @@ ARRAY_NAMES = (
 )
 
 # What zipfile, zlib and numpy say about damaged bytes; a flag flipped to "encrypted" is a RuntimeError.
-_DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError, BadZipFile, zlib.error)
+_DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError, BadZipFile, zlib.error, TokenError)
 
 
 @dataclass(frozen=True)
