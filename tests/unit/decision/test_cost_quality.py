@@ -154,3 +154,10 @@ def test_the_operating_point_does_not_depend_on_the_order_of_the_candidates(
 def test_without_candidates_there_is_no_operating_point() -> None:
     with pytest.raises(ValueError, match="no candidate"):
         choose_operating_point([], 1.0)
+
+
+@pytest.mark.parametrize(("quality", "expected"), [(81.0, 1), (79.0, 0)])
+def test_within_half_a_standard_error_the_better_curve_decides(quality: float, expected: int) -> None:
+    best = Contender(0, 82.0, 4.0, 1.0, 0.1, aiq=50.0)
+    rival = Contender(1, quality, 4.0, 1.0, 0.1, aiq=60.0)
+    assert choose_operating_point([best, rival], 2.0).index == expected

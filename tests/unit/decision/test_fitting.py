@@ -159,3 +159,15 @@ def test_context_columns_move_predictions_and_unknown_values_do_not() -> None:
 
     assert lead_of_math("sum") > lead_of_math(None) > lead_of_math("code")
     assert lead_of_math("poetry") == lead_of_math(None)
+
+
+@pytest.mark.parametrize(("predictor", "group"), [("mean", "quality"), ("classes", "class"), ("clusters", "cluster")])
+def test_caution_takes_standard_errors_off_the_predicted_quality(predictor: str, group: str) -> None:
+    bold, wary = (genome(quality__predictor=predictor, score__caution=caution) for caution in (0.0, 1.5))
+    fitter = Fitter(outcomes())
+    snapshot, x = fitter.fit(bold.genes), fitter.features(bold.genes)
+    less = Predictor(snapshot, bold.genes).predict(x).quality - Predictor(snapshot, wary.genes).predict(x).quality
+    errors = np.atleast_2d(snapshot.arrays[f"{group}_error"])
+    assert errors.min() > 0
+    assert (less >= 1.5 * errors.min(axis=0) - 1e-5).all()
+    assert (less <= 1.5 * errors.max(axis=0) + 1e-5).all()
