@@ -23,7 +23,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: Path | None = Field(default=None, description="The outcome table used where a command is given none.")
+    data: Path | None = Field(
+        default=None, description="The outcome table where a campaign names none; relative paths start at the home."
+    )
     workers: StrictInt | None = Field(default=None, ge=1, description="Evaluations that run side by side.")
 
 

@@ -19,7 +19,7 @@ from evolving_ai._common.canonical import canonical_bytes, sha256_hex
 from evolving_ai.decision.features import RequestView
 from evolving_ai.errors import DataError
 
-__all__ = ["OutcomeTable", "RequestTable", "has_outcomes", "load_outcomes", "load_requests"]
+__all__ = ["OutcomeTable", "RequestTable", "has_outcomes", "has_split", "load_outcomes", "load_requests"]
 
 _LABEL_COLUMNS = ("source_task", "source")
 _REQUIRED = {"query_id": "string", "prompt": "string", "model": "string"}
@@ -104,6 +104,12 @@ class OutcomeTable:
 def has_outcomes(path: Path) -> bool:
     """Whether the table has the columns of outcomes at all; DataError when it is no table."""
     return set(_OUTCOME_NUMBERS) <= set(_schema(path).names)
+
+
+def has_split(path: Path, split: str) -> bool:
+    """Whether the table has rows of that split; DataError when it is no table, or has no column of splits."""
+    _check_columns(path, _schema(path), split, (), ())
+    return bool(pc.any(pc.equal(pq.read_table(path, columns=["split"])["split"].cast(pa.string()), split)).as_py())
 
 
 def load_outcomes(path: Path, *, split: str | None, context: Sequence[str] = ()) -> OutcomeTable:

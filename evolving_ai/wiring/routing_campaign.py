@@ -10,7 +10,7 @@ import numpy as np
 from evolving_ai._common.rng import derive_rng
 from evolving_ai.decision.cost_quality import CurvePoint, Interval, bootstrap_interval, oracle_choice, single_points
 from evolving_ai.decision.operating_point import Contender, choose_operating_point
-from evolving_ai.decision.outcome_table import OutcomeTable, RequestTable, load_outcomes, load_requests
+from evolving_ai.decision.outcome_table import OutcomeTable, RequestTable, has_split, load_outcomes, load_requests
 from evolving_ai.decision.replay import replay_greedy
 from evolving_ai.decision.replay_evaluator import ROUTING_OBJECTIVES, ReplayEvaluator, ReplaySettings
 from evolving_ai.domain.dna import Commit, Genome
@@ -143,11 +143,10 @@ class RoutingRun:
         Single models are chosen on train; where another one turns out best on test, it has a line too. The second
         value is the paired difference in quality to the best single, None where the test split lacks that model.
         """
-        try:
-            requests = load_requests(self.data, split="test", context=self.context)
-            outcomes = load_outcomes(self.data, split="test", context=self.context)
-        except DataError:
+        if not has_split(self.data, "test"):
             return None
+        requests = load_requests(self.data, split="test", context=self.context)
+        outcomes = load_outcomes(self.data, split="test", context=self.context)
         return _Comparison(self, requests, outcomes).rows(genome)
 
 
@@ -216,6 +215,8 @@ def plan(campaign: RoutingCampaignFile, campaign_id: str, history: DnaHistory, s
         "workers": campaign.workers,
     }
     train = load_outcomes(campaign.data, split="train", context=campaign.context)
+    if has_split(campaign.data, "test"):
+        load_outcomes(campaign.data, split="test", context=campaign.context)  # a bad row is found now, not at the end
     if len(train) < campaign.folds:
         raise DataError(f"{campaign.data} has {len(train)} train queries, expected one or more in each fold: set folds")
     spec = CampaignSpec(

@@ -47,7 +47,7 @@ def _overridden(campaign: RoutingCampaignFile, home: Path, *, data: Path | None,
     """The file's values, unless the command line or (where the file is silent) the home's settings say otherwise."""
     settings = load_settings(home)
     changes = {name: value for name, value in options.items() if value is not None}
-    table = data or campaign.data or settings.data
+    table = data or campaign.data or (None if settings.data is None else home / settings.data.expanduser())
     changes["data"] = None if table is None else table.absolute()
     changes["workers"] = campaign.workers or settings.workers
     return campaign.model_copy(update=changes)
