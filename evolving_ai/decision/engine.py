@@ -1,4 +1,4 @@
-"""The decision engine: one request in, one ranking out, within a tenth of a millisecond.
+"""The decision engine: one request in, one choice out, within a tenth of a millisecond.
 
 Pure numpy on data that is in memory: no I/O, no clock, no Ray. A `DecisionEngine` is immutable; changing the policy
 means making another one and exchanging the reference.
@@ -15,7 +15,7 @@ from evolving_ai.decision.fitting import STATISTIC_LIMIT, fit_genes
 from evolving_ai.decision.predictor import Prediction, Predictor
 from evolving_ai.decision.scoring import scores
 from evolving_ai.decision.snapshot import Snapshot
-from evolving_ai.domain.decision import Constraints, Decision, RankedTarget
+from evolving_ai.domain.decision import Constraints, Decision
 from evolving_ai.domain.dna import Genome
 from evolving_ai.errors import DataError, UsageError
 
@@ -54,6 +54,7 @@ class DecisionEngine:
         context = weights[buckets + STATISTICS :] * np.float32(genome.genes["features.context"])
         self._context_rows = dict(zip(snapshot.context_values, context, strict=True))
         self._models = snapshot.models
+        self._dna_hash, self._snapshot_hash = genome.hash, snapshot.hash
         self._reads_text = bool(np.any(arrays["weights"]))
 
     @property
@@ -96,7 +97,7 @@ class DecisionEngine:
     def decide(
         self, request: RequestView, constraints: Constraints = _UNCONSTRAINED, *, cost_weight: float | None = None
     ) -> Decision:
-        """Rank the pool for one request.
+        """Decide one request: the allowed model with the best score, the earlier one of equals.
 
         Constraints that no eligible model meets are dropped, `min_quality` first, and named in `Decision.relaxed`:
         the caller decides whether to refuse. DataError when no model is eligible.
@@ -107,12 +108,17 @@ class DecisionEngine:
         if constraints is not _UNCONSTRAINED:
             allowed, relaxed = self._allowed(prediction, constraints)
             ranked = np.where(allowed, ranked, np.float32(-np.inf))
-        order = np.argsort(-ranked, kind="stable")
-        quality, cost, score = prediction.quality.tolist(), prediction.cost_usd.tolist(), ranked.tolist()
-        ranking = tuple(
-            RankedTarget(self._models[i], quality[i], cost[i], score[i]) for i in order.tolist() if score[i] != -np.inf
+        return Decision(
+            self._models,
+            prediction.quality.tolist(),
+            prediction.cost_usd.tolist(),
+            ranked.tolist(),
+            int(ranked.argmax()),
+            1.0,
+            self._dna_hash,
+            self._snapshot_hash,
+            relaxed,
         )
-        return Decision(ranking, 1.0, self._genome.hash, self._snapshot.hash, relaxed)
 
     def _allowed(self, prediction: Prediction, constraints: Constraints) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
         eligible = np.ones(len(self._models), np.bool_)

@@ -41,8 +41,9 @@ _BYTE_CLASSES = (
     "\"'`",
     "#@|&~",
 )
-STATISTICS = len(_BYTE_CLASSES) + 5
-"""Number of statistics: shares of byte classes (with one each for other bytes and for beyond ASCII), then sizes."""
+_SHARES = len(_BYTE_CLASSES) + 2  # with one each for other bytes and for those beyond ASCII
+STATISTICS = _SHARES + 3
+"""Number of statistics: shares of byte classes, then sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,19 +153,16 @@ class TextHasher:
         starts = starts[: len(ends)]  # a text that was cut inside a word has one start too many
         hashes: NDArray[np.uint32] = prefix[ends] - prefix[starts]
         hashes *= self._inverse[starts]
-        hashes ^= hashes >> np.uint32(15)
-        hashes *= _WORD_MIX
+        hashes *= _WORD_MIX  # a word must not share the bucket of an n-gram of the same letters
         return hashes
 
     def _statistics(self, request: RequestView, text: str, encoded: bytes) -> Array:
-        classes = len(_BYTE_CLASSES) + 2
-        found = np.bincount(self._byte_class[np.frombuffer(encoded, np.uint8)], minlength=classes)
-        values = np.empty(STATISTICS, np.float32)
-        values[:classes] = found
-        values[:classes] /= len(encoded)
+        found = np.bincount(self._byte_class[np.frombuffer(encoded, np.uint8)], minlength=STATISTICS)
+        values = found.astype(np.float32)
+        values *= np.float32(1.0 / len(encoded))
         characters = len(request.prompt)
         tokens = request.prompt_tokens
-        values[classes:] = (
+        values[_SHARES:] = (
             math.log1p(characters),
             math.log1p(characters / 4 if tokens is None else tokens),
             math.log1p(text.count("\n")),

@@ -22,7 +22,8 @@ def scores(
 ) -> Array:
     """`quality - weight * (cost / scale) ** exponent` for each model: float32[..., M].
 
-    `cost_weight` overrides the gene; at `PURE_COST` the score is minus the relative cost.
+    Predicted costs are never negative. `cost_weight` overrides the gene; at `PURE_COST` the score is minus the
+    relative cost.
     """
     weight = float(genes["score.cost_weight"]) if cost_weight is None else cost_weight
     if weight == 0.0:
@@ -32,7 +33,7 @@ def scores(
         return -relative
     exponent = np.float32(genes["score.cost_exponent"])
     if exponent != 1.0:
-        relative = np.power(np.maximum(relative, np.float32(0)), exponent)
+        relative = np.power(relative, exponent)
     return prediction.quality - np.float32(weight) * relative
 
 

@@ -1,6 +1,7 @@
 """Decisions: a ranking of targets with its reasons."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,10 +21,7 @@ class Constraints:
 
 
 class RankedTarget(NamedTuple):
-    """A candidate of a decision: what was predicted of it, and the score that ranked it.
-
-    A tuple because a decision makes one for each model: a frozen dataclass takes three times as long.
-    """
+    """A candidate of a decision: what was predicted of it, and the score that ranked it."""
 
     model: str
     quality: float
@@ -31,15 +29,20 @@ class RankedTarget(NamedTuple):
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A ranking, best first.
+class Decision(NamedTuple):
+    """What was decided for one request, over a pool of `models` (the four sequences are in one order).
 
-    `propensity` is the probability with which the first target was chosen (1 without exploration).
-    `relaxed` names the constraints that no eligible target met; they were dropped, in that order, rather than refuse.
+    A tuple of plain columns, because one is made for every request: a ranking is sorted out of it when somebody asks.
+    `chosen` is the place of the chosen model; a model that was not allowed has the score minus infinity.
+    `propensity` is the probability with which it was chosen (1 without exploration).
+    `relaxed` names the constraints that no eligible model met; they were dropped, in that order, rather than refuse.
     """
 
-    ranking: tuple[RankedTarget, ...]
+    models: tuple[str, ...]
+    qualities: Sequence[float]
+    costs_usd: Sequence[float]
+    score_values: Sequence[float]
+    chosen: int
     propensity: float
     dna_hash: str
     snapshot_hash: str
@@ -48,9 +51,16 @@ class Decision:
     @property
     def model(self) -> str:
         """The chosen model."""
-        return self.ranking[0].model
+        return self.models[self.chosen]
+
+    @property
+    def ranking(self) -> tuple[RankedTarget, ...]:
+        """The allowed models, best first; equal scores in the order of the pool."""
+        columns = zip(self.models, self.qualities, self.costs_usd, self.score_values, strict=True)
+        allowed = [RankedTarget(*column) for column in columns if column[3] != -math.inf]
+        return tuple(sorted(allowed, key=lambda target: -target.score))
 
     @property
     def scores(self) -> Mapping[str, float]:
-        """Scores of all candidates by model."""
+        """Scores of the allowed models, by model."""
         return {target.model: target.score for target in self.ranking}

@@ -63,9 +63,7 @@ def words_of(data: bytes) -> list[bytes]:
 
 
 def word_hash(word: bytes) -> int:
-    value = polynomial(word)
-    value ^= value >> 15
-    return value * 0x85EBCA6B % MODULUS
+    return polynomial(word) * 0x85EBCA6B % MODULUS
 
 
 def reference_counts(prompt: str, wanted: FeatureConfig) -> Counter[int]:
