@@ -74,7 +74,6 @@ def _draw_front(axes: Any, result: CampaignResult, winner: int | None, reference
         )  # fmt: skip
     for point in references:
         axes.scatter([point.x], [point.y], marker="D", s=46, color=_REFERENCE, zorder=4)
-        _name(axes, point.name, point.x, point.y, _REFERENCE)
     _mark(axes, result.scored[:1], x, y, {"marker": "s", "color": _INCUMBENT, "label": "incumbent"})
     if winner is not None:
         style = {"marker": "*", "s": 260, "color": _WINNER, "label": f"chosen: candidate {winner}"}
@@ -83,6 +82,8 @@ def _draw_front(axes: Any, result: CampaignResult, winner: int | None, reference
     axes.set_ylabel(_label(vertical))
     axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
     _zoom(axes, result, references, x, y)
+    for point in references:
+        _name(axes, point.name, point.x, point.y, _REFERENCE)
 
 
 def _mark(axes: Any, scored: Sequence[Scored], x: str, y: str, style: dict[str, Any]) -> None:
@@ -91,7 +92,12 @@ def _mark(axes: Any, scored: Sequence[Scored], x: str, y: str, style: dict[str, 
 
 
 def _name(axes: Any, text: str, x: float, y: float, color: str) -> None:
-    axes.annotate(text, (x, y), xytext=(8, -11), textcoords="offset points", fontsize=8, color=color, zorder=6)
+    """Write a point's name beside it, on the side where there is room."""
+    low, high = axes.get_xlim()
+    side, offset = ("right", -8) if x > (low + high) / 2 else ("left", 8)
+    axes.annotate(
+        text, (x, y), xytext=(offset, -12), textcoords="offset points", ha=side, fontsize=8, color=color, zorder=6
+    )
 
 
 def _zoom(axes: Any, result: CampaignResult, references: Sequence[ReferencePoint], x: str, y: str) -> None:
