@@ -17,6 +17,8 @@ from evolving_ai.errors import CampaignError
 __all__ = ["ray_session"]
 
 _OBJECT_STORE_BYTES = 200 * 2**20
+_MARK = "EVOLVING_AI_RAY_INSTANCE"
+"""In the environment of every process of a private instance: its folder."""
 _LINGER_S = 5.0
 """How long processes of an instance that was shut down may take to end by themselves."""
 
@@ -46,7 +48,8 @@ def _connected() -> Iterator[None]:
         yield
         return
     try:
-        ray.init(log_to_driver=False)
+        with _interrupts(deferred=True):
+            ray.init(log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as exc:
         where = os.environ["RAY_ADDRESS"]
         raise CampaignError(f"cannot connect to Ray at {where} ({_first_line(exc)}): check RAY_ADDRESS") from exc
@@ -62,12 +65,13 @@ def _private_instance(num_cpus: int, clock: Clock) -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix="evray"))
     _use_a_token()
     try:
-        with _environment(_SETTINGS):
+        with _environment({**_SETTINGS, _MARK: str(folder)}):
             try:
-                _start(folder, num_cpus)
+                with _interrupts(deferred=True):
+                    _start(folder, num_cpus)
                 yield
             finally:
-                with _uninterrupted():
+                with _interrupts(deferred=False):
                     _stop(folder, clock)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -129,7 +133,9 @@ def _start(folder: Path, num_cpus: int) -> None:
             _temp_dir=str(folder),
         )
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as exc:
-        raise CampaignError(f"Ray did not start ({_first_line(exc)}): look into {folder}, or run in process") from exc
+        raise CampaignError(
+            f"Ray did not start ({_first_line(exc)}): try again, or run with executor: process"
+        ) from exc
 
 
 def _stop(folder: Path, clock: Clock) -> None:
@@ -137,36 +143,48 @@ def _stop(folder: Path, clock: Clock) -> None:
     import ray
 
     ray.shutdown()
-    deadline_s = clock.monotonic_s() + _LINGER_S
+    started_s = clock.monotonic_s()
     pause = threading.Event()
-    while (alive := _processes_of(folder)) and clock.monotonic_s() < deadline_s:
+    while (alive := _processes_of(folder)) and clock.monotonic_s() < started_s + 2 * _LINGER_S:
+        if clock.monotonic_s() > started_s + _LINGER_S:
+            for process_id in alive:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(process_id, signal.SIGKILL)
         pause.wait(0.05)
-    for process_id in alive:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(process_id, signal.SIGKILL)
 
 
 def _processes_of(folder: Path) -> list[int]:
-    """The processes that name the instance's own folder in their command line; only its own can."""
+    """The processes whose environment bears the mark of this instance: those that it started, and theirs.
+
+    Their command lines do not tell: Ray's agents and workers rename themselves.
+    """
+    mark = f"{_MARK}={folder}".encode()
     found: list[int] = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if str(folder).encode() in (entry / "cmdline").read_bytes():
+            if int(entry.name) != os.getpid() and mark in (entry / "environ").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
     return found
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """A second Ctrl-C while shutting down would leave processes behind."""
+def _interrupts(*, deferred: bool) -> Iterator[None]:
+    """SIGINT and SIGTERM do nothing inside the block; `deferred`: one that came becomes a KeyboardInterrupt after it.
+
+    An import of Ray, its start or its end that is cut in two would leave processes behind.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came and deferred:
+        raise KeyboardInterrupt
 
 
 def _first_line(exc: Exception) -> str:
