@@ -8,6 +8,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from evolving_ai.cli.output import note, print_json, print_table, print_text
+from evolving_ai.errors import EvolvingAIError, UsageError
 
 if TYPE_CHECKING:
     from evolving_ai.evolution.progress import Progress
@@ -47,10 +48,13 @@ class ProgressView:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
-        if kind is KeyboardInterrupt and self._campaign:
-            note(
-                f"campaign {self._campaign} is stopped: `evolving-ai campaign resume {self._campaign}` goes on with it"
-            )
+        if not self._campaign or kind is None:
+            return
+        how = f"`evolving-ai campaign resume {self._campaign}` goes on with it"
+        if issubclass(kind, KeyboardInterrupt):
+            note(f"campaign {self._campaign} is stopped: {how}")
+        elif issubclass(kind, EvolvingAIError) and not issubclass(kind, UsageError):
+            note(f"campaign {self._campaign} is kept: {how}")
 
     def start(self, campaign_id: str) -> None:
         """The campaign is about to evaluate."""
@@ -91,6 +95,8 @@ def _time_left(progress: "Progress") -> str:
 
 def print_outcome(finished: "FinishedCampaign", *, json: bool) -> None:
     """The result table, then where the winner and the report are."""
+    if not finished.is_within_limit:
+        note("no candidate is as cheap as operating_point.max_cost_share asks: the cheapest was taken")
     if json:
         print_json(_document(finished))
         return
@@ -141,6 +147,7 @@ def _document(finished: "FinishedCampaign") -> dict[str, Any]:
         "archive_digest": result.archive.digest(),
         "front_size": len(result.archive),
         "winner": finished.winner,
+        "within_cost_limit": finished.is_within_limit,
         "dna": finished.commit.genome.hash,
         "commit": finished.commit.hash,
         "branch": _branch(finished),

@@ -22,7 +22,10 @@ from evolving_ai.domain.genes import (
 )
 from evolving_ai.errors import CorruptionError, SettingsError
 
-__all__ = ["DEFAULT_EMITTERS", "CampaignSpec", "Target"]
+__all__ = ["CAMPAIGN_ID", "DEFAULT_EMITTERS", "CampaignSpec", "Target"]
+
+CAMPAIGN_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""What the id of a campaign looks like: it names a folder and a branch."""
 
 DEFAULT_EMITTERS = ("mixed", "gaussian", "crossover", "cma", "random")
 
@@ -73,7 +76,7 @@ class CampaignSpec:
         self._check_genomes()
 
     def _check_numbers(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.id):
+        if not re.fullmatch(CAMPAIGN_ID, self.id):
             raise SettingsError(
                 f"campaign id {self.id!r}: expected up to 64 letters, digits, hyphens, underscores, dots"
             )

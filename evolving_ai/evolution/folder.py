@@ -5,6 +5,7 @@ from pathlib import Path
 
 from evolving_ai._common.files import disk_errors
 from evolving_ai.errors import RefNotFoundError, UsageError
+from evolving_ai.evolution.campaign import CAMPAIGN_ID
 
 __all__ = ["CampaignFolder", "campaign_folders"]
 
@@ -13,7 +14,7 @@ class CampaignFolder:
     """`<home>/campaigns/<id>/` with `ledger.db`, `report/` and, while a stop is asked for, `stop`."""
 
     def __init__(self, campaigns: Path, campaign_id: str) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", campaign_id):
+        if not re.fullmatch(CAMPAIGN_ID, campaign_id):
             raise UsageError(f"{campaign_id!r} is no campaign id: `evolving-ai campaign list` shows those there are")
         self.id = campaign_id
         self.path = campaigns / campaign_id
@@ -56,4 +57,4 @@ def campaign_folders(campaigns: Path) -> tuple[CampaignFolder, ...]:
     if not campaigns.is_dir():
         return ()
     names = sorted(entry.name for entry in campaigns.iterdir() if entry.is_dir())
-    return tuple(CampaignFolder(campaigns, name) for name in names if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,63}", name))
+    return tuple(CampaignFolder(campaigns, name) for name in names if re.fullmatch(CAMPAIGN_ID, name))

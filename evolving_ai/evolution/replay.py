@@ -1,5 +1,6 @@
 """Rebuilding a campaign from its ledger: ask again from the seed, admit what is stored, compare every genome."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
 
 from evolving_ai.domain.fitness import Evaluation
@@ -11,7 +12,7 @@ from evolving_ai.evolution.search import Search
 from evolving_ai.evolution.state import CampaignState
 from evolving_ai.stores.ports import CampaignLedger, CandidateRecord
 
-__all__ = ["read_campaign", "replay"]
+__all__ = ["read_campaign", "replay", "stored_spec"]
 
 
 def replay(
@@ -61,9 +62,16 @@ def _ask_again(
     return candidate
 
 
+def stored_spec(ledger: CampaignLedger) -> CampaignSpec:
+    """What a ledger's campaign is to do: its header, with the budget that a later run may have raised."""
+    spec = CampaignSpec.from_json(ledger.header())
+    _, detail = ledger.state()
+    return dataclasses.replace(spec, max_evaluations=max(spec.max_evaluations, int(detail.get("max_evaluations", 0))))
+
+
 def read_campaign(ledger: CampaignLedger) -> CampaignResult:
     """The campaign of a ledger as it stands, without evaluating anything."""
-    spec = CampaignSpec.from_json(ledger.header())
+    spec = stored_spec(ledger)
     state, detail = ledger.state()
     search = Search(spec)
     replay(search, ledger.candidates())

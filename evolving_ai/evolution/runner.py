@@ -51,8 +51,9 @@ def run_campaign(
     """Run a campaign to its end, from wherever its ledger stands.
 
     Ends as `target_reached`, `budget_exhausted` (evaluations, wall clock, or a finite space) or `stopped`. On
-    KeyboardInterrupt it is `stopped` and the interrupt goes on; on any other error it is `failed` (resumable) and the
-    error goes on. The executor is the caller's to close. CampaignError when the ledger belongs to another search.
+    KeyboardInterrupt it is `stopped` and the interrupt goes on; on an EvolvingAIError it is `failed` (resumable)
+    and the error goes on. The executor is the caller's to close. CampaignError when the ledger belongs to another
+    search.
     """
     return _Runner(spec, ledger, executor, clock, on_progress, should_stop).run()
 

@@ -13,11 +13,13 @@ from evolving_ai._common.clock import SystemClock
 from evolving_ai._common.ids import new_id
 from evolving_ai.decision.cost_quality import Interval
 from evolving_ai.domain.dna import Commit
+from evolving_ai.errors import UsageError
 from evolving_ai.evolution.campaign import CampaignSpec
 from evolving_ai.evolution.folder import CampaignFolder
 from evolving_ai.evolution.in_process import InProcessExecutor
 from evolving_ai.evolution.ports import Executor
 from evolving_ai.evolution.progress import Progress
+from evolving_ai.evolution.replay import stored_spec
 from evolving_ai.evolution.report import write_report
 from evolving_ai.evolution.result import CampaignResult
 from evolving_ai.evolution.runner import run_campaign
@@ -33,10 +35,14 @@ __all__ = ["FinishedCampaign", "resume_campaign", "start_campaign"]
 
 @dataclass(frozen=True)
 class FinishedCampaign:
-    """What a run of a campaign left behind. `table` is None where the data has no test split."""
+    """What a run of a campaign left behind. `table` is None where the data has no test split.
+
+    `is_within_limit`: the winner costs no more than the operating point allows (else it is the cheapest there is).
+    """
 
     result: CampaignResult
     winner: int
+    is_within_limit: bool
     commit: Commit
     report: Path
     table: tuple[TableRow, ...] | None
@@ -71,12 +77,19 @@ def resume_campaign(
     folder = CampaignFolder(campaigns_path(home), campaign_id)
     folder.require()
     with open_ledger(folder, writer=True) as ledger:
-        spec = CampaignSpec.from_json(ledger.header())
+        spec = stored_spec(ledger)
         if max_evaluations is not None:
-            spec = dataclasses.replace(spec, max_evaluations=max_evaluations)
+            spec = _with_budget(spec, ledger, max_evaluations)
         run = restore(spec)
         on_start(campaign_id)
         return _run(home, run, folder, ledger, on_progress)
+
+
+def _with_budget(spec: CampaignSpec, ledger: CampaignLedger, max_evaluations: int) -> CampaignSpec:
+    begun = sum(1 for _ in ledger.candidates())
+    if max_evaluations < begun:
+        raise UsageError(f"campaign {spec.id} has begun {begun} evaluations already: give --evals {begun} or more")
+    return dataclasses.replace(spec, max_evaluations=max_evaluations)
 
 
 def _run(
@@ -99,9 +112,10 @@ def _run(
     with open_history(home) as history:
         commit = run.commit(history, result, winner)
     report = write_report(result, folder.report_path, winner=winner, references=run.references())
-    held_out = run.held_out_table(commit.genome)
+    with threadpool_limits(limits=1):  # as the evaluators decide
+        held_out = run.held_out_table(commit.genome)
     table, gain = held_out if held_out is not None else (None, None)
-    return FinishedCampaign(result, winner, commit, report, table, gain)
+    return FinishedCampaign(result, winner, run.is_within_limit(result, winner), commit, report, table, gain)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Where an installation's campaigns lie, and how their ledgers are opened."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,13 @@ def campaigns_path(home: Path) -> Path:
 @contextlib.contextmanager
 def create_ledger(folder: CampaignFolder, spec: CampaignSpec) -> Iterator[CampaignLedger]:
     """The ledger of a new campaign, held for writing; an earlier request to stop is withdrawn."""
-    ledger = SqliteCampaignLedger.create(folder.ledger_path, spec.to_json())
+    is_new = not folder.path.exists()
+    try:
+        ledger = SqliteCampaignLedger.create(folder.ledger_path, spec.to_json())
+    except BaseException:
+        if is_new:  # a campaign that could not begin leaves nothing behind
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
     with contextlib.closing(ledger):
         folder.clear_stop()
         yield ledger

@@ -77,9 +77,18 @@ def run_replay(request: ReplayRequest) -> Decisions:
     if request.mode == "stream":
         return _stream(request, table)
     train_path = request.data if request.train is None else request.train
-    train = load_outcomes(train_path, split="train", context=request.context)
+    train = _unseen(load_outcomes(train_path, split="train", context=request.context), table, train_path)
     engine, weights = fitted_policy(train.with_models(table.models), request.genome, request.points)
     return replay_greedy(engine, table, weights, seed=request.seed)
+
+
+def _unseen(train: OutcomeTable, table: RequestTable, path: Path) -> OutcomeTable:
+    """The rows to fit on without those that are to be decided: their outcomes would decide them."""
+    decided = set(table.query_ids)
+    rows = np.array([query_id not in decided for query_id in train.query_ids])
+    if not rows.any():
+        raise DataError(f"every train query of {path} is also to be decided: expected others to fit on; set --split")
+    return train if rows.all() else train.take(rows)
 
 
 def _stream(request: ReplayRequest, table: RequestTable) -> Decisions:
@@ -108,7 +117,8 @@ def _answerable(request: ReplayRequest, table: RequestTable, outcomes: OutcomeTa
 def _prior(request: ReplayRequest, table: RequestTable) -> tuple[DecisionEngine | None, Sequence[float]]:
     if request.train is None:
         return None, cost_weights(request.points, float(request.genome.genes["score.cost_weight"]))
-    train = load_outcomes(request.train, split="train", context=request.context).with_models(table.models)
+    fitted = load_outcomes(request.train, split="train", context=request.context)
+    train = _unseen(fitted, table, request.train).with_models(table.models)
     if train.models != table.models:
         extra = ", ".join(sorted(set(train.models) - set(table.models)))
         raise DataError(f"{request.train} knows models that {request.data} lacks ({extra}): expected the same pool")

@@ -85,6 +85,11 @@ class RoutingRun:
             raise CampaignError(f"campaign {self.spec.id} scored no candidate: see its report for the reasons")
         return choose_operating_point(contenders, self._max_cost_usd_per_1k()).index
 
+    def is_within_limit(self, result: CampaignResult, winner: int) -> bool:
+        """Whether the winner costs no more than the operating point allows; when none does, the cheapest wins."""
+        evaluation = result.scored[winner].evaluation
+        return evaluation is not None and evaluation.scores["cost_usd_per_1k"].value <= self._max_cost_usd_per_1k()
+
     def _max_cost_usd_per_1k(self) -> float:
         return self.max_cost_share * self._best_single()[1].cost_usd_per_1k
 
@@ -121,20 +126,21 @@ class RoutingRun:
             genome,
             author=_AUTHOR,
             message=f"Campaign {self.spec.id}: candidate {winner} of {result.evaluations}",
-            mutation=self._mutation(tip.genome, genome),
+            mutation=self._mutation(tip.genome, result, winner),
             evaluations=(f"{self.spec.id}/{winner}",),
         )
 
-    def _mutation(self, before: Genome, after: Genome) -> Mutation:
-        changes = changes_between(before.genes, after.genes)
+    def _mutation(self, before: Genome, result: CampaignResult, winner: int) -> Mutation:
+        changes = changes_between(before.genes, result.scored[winner].candidate.genome.genes)
         space = self.spec.space
         components = sorted({space.component_of(change.gene) for change in changes if change.gene in space})
         return Mutation(
-            id=f"mut-{self.spec.id}",
+            id=f"mut-{self.spec.id}-{winner}",
             type="campaign",
             target_components=tuple(components),
             changes=changes,
             safety_score=safety_score(changes, space),
+            test_results={"within_cost_limit": self.is_within_limit(result, winner)},
         )
 
     def held_out_table(self, genome: Genome) -> tuple[tuple[TableRow, ...], Interval | None] | None:
@@ -159,11 +165,14 @@ class _Comparison:
         self._outcomes = outcomes
         self._rng = derive_rng(run.spec.seed, "bootstrap")
 
-    def rows(self, genome: Genome) -> tuple[tuple[TableRow, ...], Interval | None]:
+    def rows(self, genome: Genome) -> tuple[tuple[TableRow, ...], Interval | None] | None:
+        """The lines, over answers whose outcome was recorded; None when that is so for none of the chosen ones."""
         cheapest, best = self._run._cheapest()[0], self._run._best_single()[0]  # noqa: SLF001 - one idea, two classes
         engine, weights = fitted_policy(self._run.train.with_models(self._requests.models), genome, 1)
         decisions = replay_greedy(engine, self._requests, weights, seed=self._run.spec.seed)
         evolved, cost = decisions.outcomes(self._outcomes)[0]
+        if np.isnan(evolved).all():
+            return None
         rows = np.arange(len(self._outcomes))
         oracle = oracle_choice(self._outcomes)
         singles = single_points(self._outcomes)
@@ -179,17 +188,18 @@ class _Comparison:
             table.insert(references, self._single("best single in hindsight", in_hindsight))
         if best not in singles:
             return tuple(table), None
-        best_score = self._outcomes.score[:, self._outcomes.models.index(best)]
-        gain = np.nan_to_num(evolved) - np.nan_to_num(best_score)
-        return tuple(table), bootstrap_interval(100 * gain, self._rng)
+        gain = evolved - self._outcomes.score[:, self._outcomes.models.index(best)]
+        both_known = ~np.isnan(gain)
+        return tuple(table), bootstrap_interval(100 * gain[both_known], self._rng) if both_known.any() else None
 
     def _single(self, name: str, model: str) -> TableRow:
         column = self._outcomes.models.index(model)
         return self._row(name, model, self._outcomes.score[:, column], self._outcomes.cost_usd[:, column])
 
     def _row(self, name: str, model: str | None, score: Any, cost: Any) -> TableRow:
-        quality = bootstrap_interval(100 * np.nan_to_num(score), self._rng)
-        return TableRow(name, model, quality, float(np.nanmean(cost) * 1000))
+        known = ~np.isnan(score)
+        quality = bootstrap_interval(100 * score[known], self._rng)
+        return TableRow(name, model, quality, float(cost[known].mean() * 1000))
 
 
 def branch_of(campaign_id: str) -> str:

@@ -75,13 +75,15 @@ def run(spec: CampaignSpec, executor: Any) -> Any:
 
 
 def processes_naming(text: str) -> list[str]:
+    """Processes that have `text` in their command line or, as Ray's agents rename themselves, their environment."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            told = command.encode() + (entry / "environ").read_bytes()
         except OSError:
             continue
-        if text in command and str(os.getpid()) != entry.name:
+        if text.encode() in told and str(os.getpid()) != entry.name:
             found.append(command)
     return found
 
@@ -178,3 +180,29 @@ def test_a_program_with_a_private_instance_leaves_no_process_and_no_file(tmp_pat
         assert output == ("stopped\n" if is_interrupted else "budget_exhausted\n")
         assert processes_naming(scratch) == []
         assert list(Path(scratch).glob("evray*")) == []
+
+
+@pytest.mark.parametrize("sign", ["", "gcs_server", "raylet"], ids=["its folder", "its first server", "its node"])
+def test_an_interrupt_while_the_private_instance_starts_leaves_no_process_and_no_file(sign: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in {"RAY_AUTH_MODE", "RAY_ADDRESS"}}
+    with tempfile.TemporaryDirectory(prefix="t") as scratch:
+        command = [sys.executable, str(PROGRAM), "1000000"]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**environment, "TMPDIR": scratch}
+        )
+        give_up = time.monotonic() + LONGEST_S
+        while not has_begun(scratch, sign):
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LONGEST_S)
+        assert process.returncode != 0
+        assert processes_naming(scratch) == []
+        assert list(Path(scratch).glob("evray*")) == []
+
+
+def has_begun(scratch: str, sign: str) -> bool:
+    """Whether the instance has its folder and, where a sign is asked for, a process of that name."""
+    if not list(Path(scratch).glob("evray*")):
+        return False
+    return not sign or any(f"/{sign} " in command for command in processes_naming(f"{scratch}/evray"))

@@ -71,6 +71,8 @@ def replay(
         raise UsageError(f"--decisions {decisions} would overwrite the table: name another file")
     if decisions.exists() and not (decisions.is_file() or decisions.is_dir()):
         raise UsageError(f"--decisions {decisions} is a device or a pipe: name a file")
+    if not decisions.absolute().parent.is_dir():
+        raise UsageError(f"--decisions {decisions}: the folder {decisions.absolute().parent} does not exist")
     decided = run_replay(request)
     decided.save(decisions)
     note(f"{len(decided)} decisions in {decisions}")

@@ -64,9 +64,9 @@ class StreamLearner:
     def choose(self, request: RequestView, available: NDArray[np.bool_], *, cost_weight: float | None = None) -> Choice:
         """Choose one of the available models; `cost_weight` overrides the gene (infinite: the cheapest)."""
         belief = self._rewards.look(self._levels(request))
-        offset = self._offset(request)
+        offset, prior_cost = self._prior_belief(request)
         context_key = "\x1f".join((request.context or {}).values())
-        relative_cost = self._costs.relative(context_key)
+        relative_cost = self._costs.relative(context_key, prior_cost)
         weight = float(self._genes["score.cost_weight"]) if cost_weight is None else cost_weight
         draws = self._draw(offset + belief.mean, belief.covariance)
         scores = -relative_cost + 0.0 * draws if np.isinf(weight) else draws - weight * relative_cost
@@ -82,10 +82,12 @@ class StreamLearner:
         self._rewards.learn(choice.belief, choice.model, score - float(choice.offset[choice.model]))
         self._costs.add(choice.context_key, choice.model, cost_usd)
 
-    def _offset(self, request: RequestView) -> NDArray[np.float64]:
+    def _prior_belief(self, request: RequestView) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Expected reward and cost (USD; None: nothing is known) of each model before anything was learned here."""
         if self._prior is None:
-            return np.full(len(self._models), _PRIOR_REWARD)
-        return np.asarray(self._prior.predict(request).quality, np.float64)
+            return np.full(len(self._models), _PRIOR_REWARD), None
+        prediction = self._prior.predict(request)
+        return np.asarray(prediction.quality, np.float64), np.asarray(prediction.cost_usd, np.float64)
 
     def _draw(self, mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
         """Samples of all models' rewards, float64[draws, M]."""
@@ -132,14 +134,19 @@ class _RunningCosts:
             sums[model] += cost_usd
             numbers[model] += 1
 
-    def relative(self, context: str) -> NDArray[np.float64]:
-        """Expected cost of each model here over the mean cost of the dearest; unknown models cost nothing yet."""
-        overall = self._total / np.maximum(self._count, 1)
+    def relative(self, context: str, prior_usd: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Expected cost of each model here over that of the dearest.
+
+        Means here are shrunk to the model's overall mean, and that to the prior; without a prior, a model that was
+        never chosen costs nothing yet.
+        """
+        start = np.zeros(self._models) if prior_usd is None else prior_usd
+        weight = 0.0 if prior_usd is None else _PRIOR_COST_QUERIES
+        overall = (self._total + weight * start) / np.maximum(self._count + weight, 1e-9)
+        expected = overall
         if context in self._by_context:
             total, count = self._by_context[context]
             expected = (total + _PRIOR_COST_QUERIES * overall) / (count + _PRIOR_COST_QUERIES)
-        else:
-            expected = overall
         return expected / max(float(overall.max()), 1e-12)
 
 

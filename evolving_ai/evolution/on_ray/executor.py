@@ -106,7 +106,7 @@ class RayExecutor:
                 self._staff()
                 self._dispatch()
                 self._collect(max(0.0, until_s - self._clock.monotonic_s()))
-            except ray.exceptions.RaySystemError as exc:
+            except ray.exceptions.RayError as exc:
                 raise CampaignError(f"the Ray cluster does not answer any more ({exc}): resume the campaign") from exc
             if self._clock.monotonic_s() >= until_s:
                 break

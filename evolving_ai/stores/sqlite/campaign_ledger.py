@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from evolving_ai._common.canonical import sha256_hex
+from evolving_ai._common.files import disk_errors
 from evolving_ai.domain.fitness import Evaluation
 from evolving_ai.errors import CorruptionError, LockedError, RefNotFoundError
 from evolving_ai.stores.ports import CandidateRecord
@@ -175,7 +176,12 @@ def _held(path: Path) -> Database:
         database = Database.open(path, _SCHEMA, exclusive=True)
     except LockedError as exc:
         raise LockedError(_who_holds(path)) from exc
-    _lock_file(path).write_text(str(os.getpid()))
+    try:
+        with disk_errors(_lock_file(path)):
+            _lock_file(path).write_text(str(os.getpid()))
+    except BaseException:
+        database.close()
+        raise
     return database
 
 

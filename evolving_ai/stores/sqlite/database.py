@@ -7,6 +7,7 @@ transaction is on the disk when its block ends, or nothing of it is. Local file 
 import contextlib
 import fcntl
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ __all__ = ["Database", "Schema"]
 
 Schema: TypeAlias = Sequence[Sequence[str]]
 """The statements that lead from version n to n + 1, for each n from 0 (an empty file)."""
+
+_ROOM_TO_WORK_BYTES = 256 * 1024
 
 
 class Database:
@@ -189,11 +192,16 @@ def _mapped_errors(path: Path) -> Iterator[None]:
         raise _explained(exc, path) from exc
 
 
+def _is_disk_full(path: Path) -> bool:
+    """SQLite calls a full disk an input/output error when it fills up while it extends its shared memory."""
+    return shutil.disk_usage(path.parent).free < _ROOM_TO_WORK_BYTES
+
+
 def _explained(exc: sqlite3.DatabaseError, path: Path) -> StorageError | sqlite3.DatabaseError:
     code = getattr(exc, "sqlite_errorname", "")
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LockedError(f"{path} is locked by another process: wait until it ends, or stop it, then retry")
-    if code.startswith("SQLITE_FULL"):
+    if code.startswith("SQLITE_FULL") or (code.startswith("SQLITE_IOERR") and _is_disk_full(path)):
         return StorageError(f"no disk space left to write {path}: free some; nothing was half-written")
     if code.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):
         return StorageError(f"{path} cannot be opened or written ({exc}): check its permissions and its folder's")

@@ -180,6 +180,21 @@ def test_a_spent_budget_is_raised_by_resuming(campaign: Any, home: Path) -> None
     assert (more["archive_digest"], more["dna"]) == (whole["archive_digest"], whole["dna"])
 
 
+def test_a_raised_budget_is_remembered_and_cannot_fall_below_what_was_begun(campaign: Any, home: Path) -> None:
+    begun = run("evolve", campaign(evals=6), "--home", home, "--json").document["campaign"]
+    run("campaign", "resume", begun, "--evals", 10, "--home", home)
+    assert run("campaign", "show", begun, "--home", home, "--json").document["max_evaluations"] == 10
+    assert run("campaign", "resume", begun, "--home", home, "--json").document["evaluations"] == 10
+    line = refused("campaign", "resume", begun, "--evals", 8, "--home", home, code=2)
+    assert "--evals 10 or more" in line
+
+
+def test_a_winner_beyond_the_cost_limit_is_called_that(campaign: Any, home: Path) -> None:
+    done = run("evolve", campaign(evals=1, operating_point={"max_cost_share": 0.001}), "--home", home, "--json")
+    assert done.document["within_cost_limit"] is False
+    assert "the cheapest was taken" in done.errors
+
+
 BAD_FILES: dict[str, tuple[dict[str, Any], int, str]] = {
     "unknown key": ({"seeed": 1}, 2, "did you mean seed?"),
     "unknown nested key": ({"operating_point": {"max_cost_shar": 0.1}}, 2, "did you mean max_cost_share?"),
