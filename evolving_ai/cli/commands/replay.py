@@ -10,7 +10,7 @@ import typer
 from evolving_ai.cli.options import HomeOption, JsonOption, new_app
 from evolving_ai.cli.output import note, print_json, print_table
 from evolving_ai.domain.dna import Genome
-from evolving_ai.errors import UsageError
+from evolving_ai.errors import StorageError, UsageError
 from evolving_ai.home import open_home
 from evolving_ai.stores.history import MAIN
 from evolving_ai.wiring.replay import ReplayFigures, ReplayRequest, figures, run_replay
@@ -72,7 +72,7 @@ def replay(
     if decisions.exists() and not (decisions.is_file() or decisions.is_dir()):
         raise UsageError(f"--decisions {decisions} is a device or a pipe: name a file")
     if not decisions.absolute().parent.is_dir():
-        raise UsageError(f"--decisions {decisions}: the folder {decisions.absolute().parent} does not exist")
+        raise StorageError(f"--decisions {decisions}: expected a file in a folder that exists; create the folder first")
     decided = run_replay(request)
     decided.save(decisions)
     note(f"{len(decided)} decisions in {decisions}")

@@ -174,6 +174,10 @@ def test_what_is_no_table_is_refused_in_one_line(out: Path, tmp_path: Path, cont
     assert not out.exists()
 
 
+def test_a_policy_is_never_fitted_on_the_rows_that_it_decides(data: Path, out: Path) -> None:
+    assert "is also to be decided" in refused("replay", data, "--decisions", out, "--split", "train")
+
+
 def test_outcomes_cannot_be_named_as_context(data: Path, out: Path) -> None:
     assert "score cannot be context" in refused("replay", data, "--decisions", out, "--context", "score")
     assert not out.exists()
