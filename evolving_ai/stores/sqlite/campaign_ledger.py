@@ -58,7 +58,7 @@ class SqliteCampaignLedger:
         """An existing ledger. `writer`: LockedError, with the process id, while another process writes it."""
         if not path.is_file():
             raise RefNotFoundError(f"no campaign ledger at {path}: `evolving-ai campaign list` shows what there is")
-        ledger = cls(_held(path) if writer else Database.open(path, _SCHEMA))
+        ledger = cls(_held(path) if writer else Database.open_to_read(path, _SCHEMA))
         try:
             ledger.header()
         except BaseException:

@@ -57,6 +57,29 @@ class Database:
             raise
         return cls(path, connection, lock_file)
 
+    @classmethod
+    def open_to_read(cls, path: Path, schema: Schema, *, busy_timeout_s: float = 10.0) -> Self:
+        """Open an existing file beside its writer, without the means to change it.
+
+        StorageError when it cannot be opened, or has another schema version than this release writes.
+        """
+        with _mapped_errors(path):
+            address = f"{path.absolute().as_uri()}?mode=ro"
+            connection = sqlite3.connect(
+                address, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+            )
+            try:
+                found = _version(connection)
+            except BaseException:
+                connection.close()
+                raise
+        if found != len(schema):
+            connection.close()
+            raise StorageError(
+                f"{path} has schema {found}, expected {len(schema)}: it was never finished, or another release wrote it"
+            )
+        return cls(path, connection)
+
     @property
     def path(self) -> Path:
         return self._path
