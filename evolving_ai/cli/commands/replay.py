@@ -41,7 +41,8 @@ def replay(
         typer.Option("--train", metavar="TABLE.parquet", help="Fit on the train split of this table instead."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option("--split", help="Rows to decide [default: test; stream: all].", show_default=False)
+        str | None,
+        typer.Option("--split", help="Rows to decide; `all` is all [default: test; stream: all].", show_default=False),
     ] = None,
     mode: Annotated[
         _Mode, typer.Option("--mode", help="greedy: fitted, no exploration; stream: learning from its own choices.")
@@ -61,7 +62,7 @@ def replay(
         data=data,
         train=train,
         genome=_genome(home, dna),
-        split=split or ("test" if mode is _Mode.GREEDY else None),
+        split=_rows(split, mode),
         mode=mode.value,
         points=points,
         seed=seed,
@@ -84,6 +85,13 @@ def replay(
         note(f"{data} has no outcomes: nothing to compare the decisions with")
     else:
         _print(fared)
+
+
+def _rows(split: str | None, mode: _Mode) -> str | None:
+    """The split to decide, None for all rows."""
+    if split == "all":
+        return None
+    return split or ("test" if mode is _Mode.GREEDY else None)
 
 
 def _genome(home: Path | None, ref: str) -> Genome:
