@@ -5,13 +5,12 @@ Equal seed and path give the same stream on every machine; different paths give 
 """
 
 import hashlib
-import secrets
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["derive_rng", "fresh_seed"]
+__all__ = ["derive_rng"]
 
 
 def derive_rng(seed: int, *path: str | int) -> "np.random.Generator":
@@ -21,8 +20,3 @@ def derive_rng(seed: int, *path: str | int) -> "np.random.Generator":
     digest = hashlib.sha256("\x1f".join(str(part) for part in path).encode()).digest()
     words = [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *words])))
-
-
-def fresh_seed() -> int:
-    """A seed of 31 bits from the operating system, for a user who named none."""
-    return secrets.randbits(31)

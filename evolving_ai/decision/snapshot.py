@@ -19,7 +19,7 @@ import numpy as np
 
 from evolving_ai._common.canonical import canonical_bytes, sha256_hex
 from evolving_ai._common.files import write_atomically
-from evolving_ai.decision.features import STATISTICS, Array
+from evolving_ai.decision.features import Array
 from evolving_ai.domain.genes import GeneValue
 from evolving_ai.errors import CorruptionError, DataError
 
@@ -129,8 +129,3 @@ class Snapshot:
         if snapshot.hash != document.get("hash"):
             raise CorruptionError(f"{path} does not match its own hash: fit the policy again")
         return snapshot
-
-    @property
-    def feature_count(self) -> int:
-        """B + S + X."""
-        return len(self.arrays["rarity"]) + STATISTICS + len(self.context_values)

@@ -1,13 +1,11 @@
 """Candidates: what a campaign asked for, and what became of it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from evolving_ai.domain.dna import Genome
 from evolving_ai.domain.fitness import Evaluation
 from evolving_ai.domain.mutation import Mutation
-from evolving_ai.errors import CorruptionError
 from evolving_ai.stores.ports import CandidateRecord
 
 __all__ = ["Candidate", "Scored"]
@@ -39,29 +37,6 @@ class Candidate:
             "mutation": None if self.mutation is None else self.mutation.to_json(),
         }
         return CandidateRecord(index=self.index, genome_hash=self.genome.hash, document=document)
-
-    @classmethod
-    def from_record(cls, record: CandidateRecord) -> "Candidate":
-        """Read what `to_record` wrote; CorruptionError when it is something else."""
-        try:
-            return cls._read(record.index, record.document, record.genome_hash)
-        except (KeyError, TypeError, ValueError) as exc:
-            raise CorruptionError(f"candidate {record.index} of the ledger is not readable ({exc!r})") from exc
-
-    @classmethod
-    def _read(cls, index: int, document: Mapping[str, Any], genome_hash: str) -> "Candidate":
-        genome = Genome(genes=document["genes"], schema_version=document["schema_version"])
-        if genome.hash != genome_hash:
-            raise CorruptionError(f"candidate {index} of the ledger does not match its hash {genome_hash[:12]}")
-        mutation = document["mutation"]
-        return cls(
-            index=index,
-            genome=genome,
-            parents=tuple(document["parents"]),
-            emitter=document["emitter"],
-            operator=document["operator"],
-            mutation=None if mutation is None else Mutation.from_json(mutation),
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evolving_ai.evolution.archives.pareto import Elite, ParetoArchive
+from evolving_ai.evolution.archives.pareto import ParetoArchive
 from evolving_ai.evolution.campaign import CampaignSpec
 from evolving_ai.evolution.candidate import Scored
 from evolving_ai.evolution.state import CampaignState
@@ -38,7 +38,3 @@ class CampaignResult:
     def incumbent(self) -> Scored:
         """The candidate that everything else is compared with."""
         return self.scored[0]
-
-    def elite_of(self, index: int) -> Elite | None:
-        """The member of the archive that is candidate `index`; None when it is not a member."""
-        return next((member for member in self.archive.members if member.index == index), None)
