@@ -13,6 +13,9 @@ need are attributes. The command line prints the text and exits with `exit_code`
     │   ├── RefConflictError       a branch moved between read and write
     │   ├── CorruptionError        stored bytes do not match their hash
     │   └── LockedError            another process is the writer
+    ├── RequestError               a request to the gateway is refused or failed; `code` names the kind
+    ├── PlatformError              the platform cannot start, be reached or be stopped
+    ├── UpstreamError              a provider did not answer as it should
     ├── EvaluationError            an evaluator could not score a candidate
     └── CampaignError              a campaign cannot go on
 """
@@ -25,10 +28,13 @@ __all__ = [
     "EvolvingAIError",
     "GeneError",
     "LockedError",
+    "PlatformError",
     "RefConflictError",
     "RefNotFoundError",
+    "RequestError",
     "SettingsError",
     "StorageError",
+    "UpstreamError",
     "UsageError",
 ]
 
@@ -82,6 +88,56 @@ class CorruptionError(StorageError):
 
 class LockedError(StorageError):
     """Another process is the writer of this state."""
+
+
+class RequestError(EvolvingAIError):
+    """A request to the gateway is refused or failed.
+
+    `code` is a key of `domain.problem.PROBLEMS`, `hint` says what to do, `param` names the field at fault, and
+    `retry_after_s` when asking again makes sense.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+
+class PlatformError(EvolvingAIError):
+    """The platform cannot start, be reached, or be stopped."""
+
+
+class UpstreamError(EvolvingAIError):
+    """A provider did not answer as it should; `result` is the value of a `domain.outcome.AttemptResult`.
+
+    `status` is the HTTP status that it gave, if any; `retry_after_s` what it asked for; `body` its own error object,
+    as bytes, where that may be shown to the caller.
+    """
+
+    def __init__(
+        self,
+        result: str,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        body: bytes | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.result = result
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.body = body
 
 
 class EvaluationError(EvolvingAIError):

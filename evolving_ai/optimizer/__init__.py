@@ -1,0 +1,1 @@
+"""Money: prices, budgets, leases. Amounts are integers; see `domain.money`."""

@@ -1,0 +1,1 @@
+"""HTTP clients towards providers, behind the port `router.ports.UpstreamClient`."""

@@ -1,0 +1,1 @@
+"""Who may act: keys and roles."""

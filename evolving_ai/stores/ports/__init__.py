@@ -1,0 +1,6 @@
+"""The ports of durable state. Every implementation passes the same contract suite (`tests/contract`)."""
+
+from evolving_ai.stores.ports.campaigns import CampaignLedger, CandidateRecord
+from evolving_ai.stores.ports.dna import DnaStore
+
+__all__ = ["CampaignLedger", "CandidateRecord", "DnaStore"]
