@@ -101,7 +101,9 @@ class Settings(_Section):
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
     targets: tuple[TargetSettings, ...] = ()
     aliases: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Names of targets or of models.")
-    unpriced: Literal["refuse", "allow"] = "refuse"
+    unpriced: Literal["refuse", "dearest"] = Field(
+        default="refuse", description="A target without a price: refused, or charged like the dearest of the others."
+    )
     replay: ReplaySettings = ReplaySettings()
     limits: LimitSettings = LimitSettings()
     record_content: tuple[str, ...] = Field(default=(), description="Tenants whose prompts and answers are stored.")

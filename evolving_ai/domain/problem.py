@@ -32,6 +32,7 @@ PROBLEMS: Mapping[str, Problem] = MappingProxyType(
         "unsupported_encoding": Problem(415, "invalid_request_error", False),
         "budget_exceeded": Problem(429, "insufficient_quota", False),
         "rate_limit_exceeded": Problem(429, "rate_limit_error", True),
+        "client_closed": Problem(499, "api_error", False),
         "internal_error": Problem(500, "api_error", True),
         "not_implemented": Problem(501, "api_error", False),
         "all_targets_failed": Problem(502, "api_error", False),

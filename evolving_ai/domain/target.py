@@ -21,9 +21,8 @@ class DeploymentTarget:
     """One model at one provider in one region, with the name of the variable that holds the credentials.
 
     `model` is the catalogue name that policies decide about, `upstream_model` what the provider calls it. `base_url`
-    ends before `/chat/completions` (None: litellm knows). `price` None: not known, and then `unpriced` of the
-    settings says what happens. `max_output_tokens` bounds what one answer can cost. `timeout_s` is for the whole
-    attempt, `first_byte_timeout_s` until the first content arrives.
+    ends before `/chat/completions` (None: litellm knows). `max_output_tokens` bounds what one answer can cost.
+    `timeout_s` is for the whole attempt, `first_byte_timeout_s` until the first content of a stream arrives.
     """
 
     provider: str
@@ -33,7 +32,7 @@ class DeploymentTarget:
     base_url: str | None
     api_key_env: str | None
     region: str | None
-    price: TokenPrice | None
+    price: TokenPrice
     max_output_tokens: int
     timeout_s: float = 120.0
     first_byte_timeout_s: float = 30.0
