@@ -20,6 +20,7 @@ LONG: Mapping[str, str] = {
 SIDE_EFFECTS: Mapping[str, str] = {}
 BROAD_EXCEPTS: Mapping[str, str] = {
     "evolving_ai/cli/main.py:_guarded_run": "the boundary of the process: any error becomes one line and an exit code",
+    "evolving_ai/serving/gateway/app.py:GatewayApp.__call__": "the boundary of a request: a defect becomes a 500",
     "evolving_ai/evolution/evaluation.py:evaluate": "the boundary of an evaluation: an error is its result",
 }
 SHORT_SHARE = 0.95
