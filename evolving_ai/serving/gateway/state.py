@@ -1,0 +1,141 @@
+"""What a replica runs on: live policy, pool, keys. Read from the disk when it starts, then told by control.
+
+Every part comes as a whole with a version, and is exchanged by one assignment: a request sees one or the other.
+A change is told to all replicas at once; asking again every other second heals what a replica missed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evolving_ai._common.clock import Clock
+from evolving_ai.decision.engine import DecisionEngine
+from evolving_ai.errors import EvolvingAIError
+from evolving_ai.optimizer.leases import LeaseBook
+from evolving_ai.router.catalog import Catalog
+from evolving_ai.router.ports import Policy
+from evolving_ai.router.rate_limits import RateLimits
+from evolving_ai.security.api_keys import HashedKeyRing
+from evolving_ai.serving.envelope import Caller, pack, unpack
+from evolving_ai.serving.gateway.app import GatewayApp
+from evolving_ai.wiring.access_record import load_access
+from evolving_ai.wiring.live_policy import EnginePolicy
+from evolving_ai.wiring.live_record import LiveRecord, load_live
+from evolving_ai.wiring.pool import Pool, load_pool
+from evolving_ai.wiring.snapshots import SnapshotLibrary
+
+__all__ = ["ReplicaState"]
+
+_LOG = logging.getLogger(__name__)
+_ASK_EVERY_S = 2.0
+_KEPT_POLICIES = 2
+
+
+class ReplicaState:
+    """Loads and exchanges what `app` runs on."""
+
+    def __init__(
+        self,
+        home: Path,
+        replica: str,
+        app: GatewayApp,
+        control: Caller,
+        purse: LeaseBook,
+        limiter: RateLimits,
+        clock: Clock,
+    ) -> None:
+        self._home = home
+        self._replica = replica
+        self._app = app
+        self._control = control
+        self._purse = purse
+        self._limiter = limiter
+        self._clock = clock
+        self._snapshots = SnapshotLibrary(home)
+        self._turn = asyncio.Lock()
+        self._versions = {"live": 0, "access": 0, "pool": 0}
+        self.control_is_there = False
+
+    @property
+    def versions(self) -> Mapping[str, int]:
+        """Which version of each part is in use."""
+        return self._versions
+
+    def load(self) -> None:
+        """Everything from the disk. DataError or CorruptionError when that is not all there."""
+        self._use_pool(load_pool(self._home), 0)
+        access = load_access(self._home)
+        self._use_access(access)
+        live = load_live(self._home)
+        if live is not None:
+            self._use_policy(self._build(live))
+
+    async def run(self) -> None:
+        """Ask control again and again, until cancelled."""
+        while True:
+            await self.ask()
+            await asyncio.sleep(_ASK_EVERY_S)
+
+    async def ask(self) -> None:
+        """Ask control for what is newer; without control, stay with what there is."""
+        question = {"replica": self._replica, "versions": self._versions, "stats": self.stats()}
+        try:
+            answer = unpack(await self._control.call("sync", pack(question), timeout_s=5.0))
+            self.control_is_there = True
+            await self.apply(answer.head)
+        except EvolvingAIError as exc:
+            self.control_is_there = False
+            _LOG.warning("control cannot be asked: %s", exc)
+
+    def stats(self) -> dict[str, float]:
+        """Counts of this replica, for `system/metrics`."""
+        return {
+            "answered": self._app.answered,
+            "failed": self._app.failed,
+            "in_flight": self._app.path.in_flight,
+        }
+
+    async def apply(self, update: Mapping[str, Any]) -> None:
+        """Use what an update brings; what is not newer is left alone."""
+        async with self._turn:
+            if (live := update.get("live")) is not None:
+                await self._apply_live(LiveRecord.from_json(live))
+            pool = update.get("pool")
+            if pool is not None and pool["version"] > self._versions["pool"]:
+                self._use_pool(Pool.from_json(pool), pool["version"])
+            access = update.get("access")
+            if access is not None and access["version"] > self._versions["access"]:
+                self._use_access(access)
+            if (scopes := update.get("budget_scopes")) is not None:
+                self._purse.update_limits(frozenset(scopes))
+            if (replicas := update.get("replicas")) is not None:
+                self._limiter.share(int(replicas))
+
+    async def _apply_live(self, record: LiveRecord) -> None:
+        if record.current.generation <= self._versions["live"]:
+            return
+        policy = await asyncio.to_thread(self._build, record)  # a few milliseconds that requests need not wait for
+        self._use_policy(policy)
+
+    def _build(self, record: LiveRecord) -> EnginePolicy:
+        engine = DecisionEngine(record.read_genome(), self._snapshots.get(record.current.snapshot_hash))
+        return EnginePolicy(engine, generation=record.current.generation)
+
+    def _use_policy(self, policy: Policy) -> None:
+        path = self._app.path
+        if path.policy is not None:
+            path.pinned = (path.policy, *path.pinned)[:_KEPT_POLICIES]
+        path.policy = policy
+        self._versions["live"] = policy.generation
+        _LOG.info("DNA %s with snapshot %s is live", policy.dna_hash[:12], policy.snapshot_hash[:12])
+
+    def _use_pool(self, pool: Pool, version: int) -> None:
+        self._app.path.catalog = Catalog(pool.targets, pool.aliases)
+        self._versions["pool"] = version
+
+    def _use_access(self, access: Mapping[str, Any]) -> None:
+        self._app.keys = HashedKeyRing(access, self._clock)
+        self._limiter.update(access)
+        self._versions["access"] = int(access["version"])
