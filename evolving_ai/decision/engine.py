@@ -9,6 +9,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from evolving_ai.decision.feature_codec import FeatureEncoder
 from evolving_ai.decision.features import STATISTICS, Array, RequestView, TextHasher
 from evolving_ai.decision.features import FeatureConfig as _FeatureConfig
 from evolving_ai.decision.fitting import STATISTIC_LIMIT, fit_genes
@@ -22,6 +23,7 @@ from evolving_ai.errors import DataError, UsageError
 __all__ = ["DecisionEngine"]
 
 _UNCONSTRAINED = Constraints()
+_MOST_MASKS = 256  # aliases and regions are few; whoever asks for more pays for the mask each time
 _LOW, _HIGH = np.float32(-STATISTIC_LIMIT), np.float32(STATISTIC_LIMIT)
 
 
@@ -39,6 +41,7 @@ class DecisionEngine:
         self._genome = genome
         self._snapshot = snapshot
         self._hasher = TextHasher(_FeatureConfig.from_genes(genome.genes))
+        self._encoder = FeatureEncoder(self._hasher.config)
         self._predictor = Predictor(snapshot, genome.genes)
         arrays = snapshot.arrays
         buckets = len(arrays["rarity"])
@@ -56,6 +59,7 @@ class DecisionEngine:
         self._models = snapshot.models
         self._dna_hash, self._snapshot_hash = genome.hash, snapshot.hash
         self._reads_text = bool(np.any(arrays["weights"]))
+        self._masks: dict[frozenset[str], NDArray[np.bool_]] = {}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -77,7 +81,11 @@ class DecisionEngine:
         return self._predictor.from_heads(self._heads(request))
 
     def _heads(self, request: RequestView) -> Array:
-        weighted, standard = self._hasher.extract(request)
+        counts, statistics = self._hasher.count(request)
+        return self._heads_of(self._hasher.damp(counts), statistics, request)
+
+    def _heads_of(self, weighted: Array, standard: Array, request: RequestView) -> Array:
+        """The heads of what was extracted; both arrays are overwritten."""
         weighted *= self._rarity
         heads: Array = weighted @ self._hashed_weights
         heads *= np.float32(1.0 / max(math.sqrt(weighted @ weighted), 1e-9))
@@ -87,12 +95,14 @@ class DecisionEngine:
         np.minimum(standard, _HIGH, out=standard)
         heads += standard @ self._statistics_weights
         heads += self._predictor.offset
-        if self._context_rows and request.context:
-            for pair in request.context.items():
-                row = self._context_rows.get(pair)
-                if row is not None:
-                    heads += row
+        for pair in self._known_context(request):
+            heads += self._context_rows[pair]
         return heads
+
+    def _known_context(self, request: RequestView) -> list[tuple[str, str]]:
+        if not self._context_rows or not request.context:
+            return []
+        return [pair for pair in request.context.items() if pair in self._context_rows]
 
     def decide(
         self, request: RequestView, constraints: Constraints = _UNCONSTRAINED, *, cost_weight: float | None = None
@@ -102,10 +112,23 @@ class DecisionEngine:
         Constraints that no eligible model meets are dropped, `min_quality` first, and named in `Decision.relaxed`:
         the caller decides whether to refuse. DataError when no model is eligible.
         """
-        prediction = self.predict(request)
+        return self._decide(self.predict(request), constraints, cost_weight)
+
+    def decide_and_encode(
+        self, request: RequestView, constraints: Constraints = _UNCONSTRAINED
+    ) -> tuple[Decision, bytes]:
+        """`decide`, and what was seen, as `feature_codec` encodes it; empty when this policy looks at no text."""
+        if not self._reads_text:
+            return self.decide(request, constraints), b""
+        counts, statistics = self._hasher.count(request)
+        features = self._encoder.encode(counts, statistics, self._known_context(request))
+        heads = self._heads_of(self._hasher.damp(counts), statistics, request)
+        return self._decide(self._predictor.from_heads(heads), constraints, None), features
+
+    def _decide(self, prediction: Prediction, constraints: Constraints, cost_weight: float | None) -> Decision:
         ranked = scores(prediction, self._genome.genes, self._snapshot.cost_scale_usd, cost_weight)
         relaxed: tuple[str, ...] = ()
-        if constraints is not _UNCONSTRAINED:
+        if constraints is not _UNCONSTRAINED and constraints != _UNCONSTRAINED:
             allowed, relaxed = self._allowed(prediction, constraints)
             ranked = np.where(allowed, ranked, np.float32(-np.inf))
         return Decision(
@@ -120,12 +143,22 @@ class DecisionEngine:
             relaxed,
         )
 
+    def _eligible(self, models: frozenset[str] | None) -> NDArray[np.bool_]:
+        """Which of the pool may answer; DataError when none may."""
+        if models is None:
+            return np.ones(len(self._models), np.bool_)
+        mask = self._masks.get(models)
+        if mask is None:
+            mask = np.array([model in models for model in self._models])
+            if not mask.any():
+                raise DataError(f"no eligible model: expected one of {', '.join(self._models)}")
+            if len(self._masks) < _MOST_MASKS:
+                mask.setflags(write=False)
+                self._masks[models] = mask
+        return mask
+
     def _allowed(self, prediction: Prediction, constraints: Constraints) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-        eligible = np.ones(len(self._models), np.bool_)
-        if constraints.eligible is not None:
-            eligible = np.array([model in constraints.eligible for model in self._models])
-        if not eligible.any():
-            raise DataError(f"no eligible model: expected one of {', '.join(self._models)}")
+        eligible = self._eligible(constraints.eligible)
         relaxed: list[str] = []
         affordable = eligible
         if constraints.max_cost_usd is not None:

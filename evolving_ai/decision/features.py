@@ -117,13 +117,22 @@ class TextHasher:
 
         The statistics are the shares of byte classes, then logarithms of sizes. Case is folded for ASCII only.
         """
+        counts, statistics = self.count(request)
+        return self._damped[counts], statistics
+
+    def count(self, request: RequestView) -> tuple[NDArray[np.intp], Array]:
+        """`extract` before damping: how often each bucket was hit, int[buckets], and the same statistics."""
         text = self.clip(request.prompt)
         # Blanks on both sides: every word begins and ends inside the text.
         encoded = f" {text} ".encode("utf-8", "replace")[:_MAX_BYTES]
         counts = np.bincount(
             self._bucket_indices(np.frombuffer(encoded.lower(), np.uint8)), minlength=self.config.buckets
         )
-        return self._damped[counts], self._statistics(request, text, encoded)
+        return counts, self._statistics(request, text, encoded)
+
+    def damp(self, counts: NDArray[np.intp]) -> Array:
+        """Damped counts, float32 of the same shape."""
+        return self._damped[counts]
 
     def _bucket_indices(self, data: NDArray[np.uint8]) -> NDArray[np.uint32]:
         size = len(data)

@@ -2,5 +2,23 @@
 
 from evolving_ai.stores.ports.campaigns import CampaignLedger, CandidateRecord
 from evolving_ai.stores.ports.dna import DnaStore
+from evolving_ai.stores.ports.outcomes import (
+    OutcomeBatch,
+    OutcomeCounts,
+    OutcomeCursor,
+    OutcomeStore,
+    RecordedOutcome,
+    ScoredOutcome,
+)
 
-__all__ = ["CampaignLedger", "CandidateRecord", "DnaStore"]
+__all__ = [
+    "CampaignLedger",
+    "CandidateRecord",
+    "DnaStore",
+    "OutcomeBatch",
+    "OutcomeCounts",
+    "OutcomeCursor",
+    "OutcomeStore",
+    "RecordedOutcome",
+    "ScoredOutcome",
+]
