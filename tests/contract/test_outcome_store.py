@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from evolving_ai.domain.outcome import Feedback, Outcome
 from evolving_ai.errors import CorruptionError
 from evolving_ai.stores.inmemory.outcome_store import InMemoryOutcomeStore
+from evolving_ai.stores.outcome_archive import OutcomeArchive
 from evolving_ai.stores.ports import (
     OutcomeBatch,
     OutcomeCounts,
@@ -41,7 +42,7 @@ def in_memory() -> Iterator[OutcomeStore]:
 def in_sqlite() -> Iterator[OutcomeStore]:
     with TemporaryDirectory() as folder:
         home = Path(folder)
-        with SqliteOutcomeStore.open(home / "outcomes.db", home / "outcomes") as store:
+        with SqliteOutcomeStore.open(home / "outcomes.db", OutcomeArchive(home / "outcomes")) as store:
             yield store
 
 

@@ -91,12 +91,12 @@ class SqliteOutcomeStore:
         self._archive = archive
 
     @classmethod
-    def open(cls, path: Path, archive: Path) -> Self:
-        """Open the file, or create it; `archive` is the folder of the Parquet files, created when first needed.
+    def open(cls, path: Path, archive: OutcomeArchive) -> Self:
+        """Open the file, or create it; `archive` takes what is compacted.
 
         Raises what `Database.open` raises; LockedError while another process has it open.
         """
-        return cls(Database.open(path, _SCHEMA, exclusive=True), OutcomeArchive(archive))
+        return cls(Database.open(path, _SCHEMA, exclusive=True), archive)
 
     def append(self, batch: OutcomeBatch) -> bool:
         head, body = check_payload(batch.payload)
