@@ -56,11 +56,17 @@ def _known_providers() -> Mapping[str, _KnownProvider]:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """The targets and the aliases over them. `is_replay`: the answers are recorded ones."""
+    """The targets and the aliases over them. `is_replay`: the answers are recorded ones.
+
+    `table` names the outcomes that policies are fitted on (None: nothing is known but prices). `version` grows with
+    every change.
+    """
 
     targets: tuple[DeploymentTarget, ...]
     aliases: Mapping[str, tuple[str, ...]]
     is_replay: bool = False
+    table: Path | None = None
+    version: int = 1
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -73,6 +79,8 @@ class Pool:
             "targets": [asdict(target) for target in self.targets],
             "aliases": {name: list(members) for name, members in self.aliases.items()},
             "is_replay": self.is_replay,
+            "table": None if self.table is None else str(self.table),
+            "version": self.version,
         }
 
     @classmethod
@@ -83,7 +91,8 @@ class Pool:
             for fields in document["targets"]
         )
         aliases = {name: tuple(members) for name, members in document["aliases"].items()}
-        return cls(targets, aliases, bool(document["is_replay"]))
+        table = None if document["table"] is None else Path(document["table"])
+        return cls(targets, aliases, bool(document["is_replay"]), table, int(document["version"]))
 
     def save(self, home: Path) -> None:
         """Keep it where the replicas find it."""

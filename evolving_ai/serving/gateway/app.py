@@ -16,7 +16,7 @@ from evolving_ai.domain.identity import Principal
 from evolving_ai.errors import RequestError, UpstreamError
 from evolving_ai.router.chat_request import ChatRequest, read_chat_body
 from evolving_ai.router.ports import KeyRing
-from evolving_ai.router.request_path import RequestPath
+from evolving_ai.router.request_path import Answer, RequestPath
 from evolving_ai.serving.gateway.demands import NO_DEMANDS, read_demands
 from evolving_ai.serving.gateway.messages import (
     Headers,
@@ -74,6 +74,7 @@ class GatewayApp:
         *,
         max_body_bytes: int,
         record_content: frozenset[str] = frozenset(),
+        on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.keys = keys
         self.path = path
@@ -85,6 +86,7 @@ class GatewayApp:
         self.answered = 0
         self.failed = 0
         self._record_content = record_content
+        self._on_close = on_close
         self._ids = RequestIds(clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,6 +111,11 @@ class GatewayApp:
                 raise  # the server closes the connection: the client sees that the answer is not whole
             defect = RequestError("internal_error", "the gateway failed: an operator finds the reason in its log")
             await send_problem(send, defect, path=request.path, request_id=exchange.id.text)
+
+    async def close(self) -> None:
+        """Give back what the application was composed with."""
+        if self._on_close is not None:
+            await self._on_close()
 
     async def _dispatch(self, exchange: Exchange) -> None:
         request = exchange.request
@@ -173,10 +180,14 @@ class GatewayApp:
         if chat.is_stream:
             await self.stream(exchange, chat)
             return
-        with _left_client(exchange.receive):
-            answer = await self.path.complete(chat)
+        answer = await self.complete(exchange, chat)
         headers: Headers = [_JSON, *answer.headers]
         await send_whole(exchange.send, 200, headers, answer.body)
+
+    async def complete(self, exchange: Exchange, chat: ChatRequest) -> Answer:
+        """Get a whole answer; the upstream is cancelled when the client leaves."""
+        with _left_client(exchange.receive):
+            return await self.path.complete(chat)
 
     async def stream(self, exchange: Exchange, chat: ChatRequest) -> None:
         """Answer with server-sent events; the upstream is cancelled when the client leaves."""

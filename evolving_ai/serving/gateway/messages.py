@@ -13,6 +13,7 @@ from evolving_ai.errors import RequestError
 __all__ = [
     "Headers",
     "HttpRequest",
+    "Message",
     "Receive",
     "Scope",
     "Send",

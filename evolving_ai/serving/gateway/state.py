@@ -47,7 +47,7 @@ class ReplicaState:
         clock: Clock,
     ) -> None:
         self._home = home
-        self._replica = replica
+        self.replica = replica
         self._app = app
         self._control = control
         self._purse = purse
@@ -65,7 +65,7 @@ class ReplicaState:
 
     def load(self) -> None:
         """Everything from the disk. DataError or CorruptionError when that is not all there."""
-        self._use_pool(load_pool(self._home), 0)
+        self._use_pool(load_pool(self._home))
         access = load_access(self._home)
         self._use_access(access)
         live = load_live(self._home)
@@ -80,7 +80,7 @@ class ReplicaState:
 
     async def ask(self) -> None:
         """Ask control for what is newer; without control, stay with what there is."""
-        question = {"replica": self._replica, "versions": self._versions, "stats": self.stats()}
+        question = {"replica": self.replica, "versions": self._versions, "stats": self.stats()}
         try:
             answer = unpack(await self._control.call("sync", pack(question), timeout_s=5.0))
             self.control_is_there = True
@@ -104,7 +104,7 @@ class ReplicaState:
                 await self._apply_live(LiveRecord.from_json(live))
             pool = update.get("pool")
             if pool is not None and pool["version"] > self._versions["pool"]:
-                self._use_pool(Pool.from_json(pool), pool["version"])
+                self._use_pool(Pool.from_json(pool))
             access = update.get("access")
             if access is not None and access["version"] > self._versions["access"]:
                 self._use_access(access)
@@ -131,9 +131,9 @@ class ReplicaState:
         self._versions["live"] = policy.generation
         _LOG.info("DNA %s with snapshot %s is live", policy.dna_hash[:12], policy.snapshot_hash[:12])
 
-    def _use_pool(self, pool: Pool, version: int) -> None:
+    def _use_pool(self, pool: Pool) -> None:
         self._app.path.catalog = Catalog(pool.targets, pool.aliases)
-        self._versions["pool"] = version
+        self._versions["pool"] = pool.version
 
     def _use_access(self, access: Mapping[str, Any]) -> None:
         self._app.keys = HashedKeyRing(access, self._clock)

@@ -1,0 +1,106 @@
+"""The API of the control deployment: its routers, the one error form, the OpenAPI document of the whole platform."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from evolving_ai import __version__
+from evolving_ai.domain.problem import PROBLEMS
+from evolving_ai.errors import EvolvingAIError, LockedError, RefNotFoundError, RequestError, UsageError
+from evolving_ai.security.access import allowed
+from evolving_ai.serving.api.ai import ai_router
+from evolving_ai.serving.api.audit import audit_router
+from evolving_ai.serving.api.budgets import budgets_router
+from evolving_ai.serving.api.decisions import decisions_router
+from evolving_ai.serving.api.dna import dna_router
+from evolving_ai.serving.api.evolution import evolution_router
+from evolving_ai.serving.api.keys import keys_router
+from evolving_ai.serving.api.system import system_router
+from evolving_ai.serving.control.desk import ControlDesk
+from evolving_ai.serving.gateway.problems import own_error
+
+if TYPE_CHECKING:
+    from evolving_ai.serving.control.plane import ControlPlane
+
+__all__ = ["api_error", "build_api"]
+
+
+def build_api(plane: "ControlPlane") -> FastAPI:
+    """The ASGI application. Requests come with a principal that the gateway found (see `control.http`)."""
+    app = FastAPI(
+        title="evolving_ai",
+        version=__version__,
+        description="An LLM gateway that improves itself. OpenAI's routes are under /v1, everything else here.",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    desk = ControlDesk(plane)
+    routers = (
+        ai_router(),
+        decisions_router(desk),
+        dna_router(desk),
+        evolution_router(desk.evolution),
+        keys_router(desk),
+        budgets_router(desk),
+        audit_router(desk),
+        system_router(desk),
+    )
+    for router in routers:
+        app.include_router(router)
+    app.add_exception_handler(EvolvingAIError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.middleware("http")(_check_access)
+    return app
+
+
+async def _check_access(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """The table of access decides once more, where the route is known for sure."""
+    principal = request.scope.get("principal")
+    if not allowed(principal, request.method, request.url.path):
+        refused = RequestError("permission_denied", f"{request.method} {request.url.path} needs another role")
+        return _answer(refused, request)
+    return await call_next(request)
+
+
+def api_error(exc: EvolvingAIError) -> RequestError:
+    """An error of the program as an error of the API."""
+    if isinstance(exc, RequestError):
+        return exc
+    if isinstance(exc, RefNotFoundError):
+        return RequestError("not_found", str(exc))
+    if isinstance(exc, LockedError):
+        return RequestError("conflict", str(exc))
+    return RequestError("invalid_request" if isinstance(exc, UsageError) else "internal_error", str(exc))
+
+
+def _answer(exc: RequestError, request: Request) -> Response:
+    document: dict[str, Any] = own_error(exc, request.scope.get("request_id"))
+    return JSONResponse(document, status_code=PROBLEMS[exc.code].status)
+
+
+async def _answer_error(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, EvolvingAIError)  # noqa: S101 - what it was registered for
+    return _answer(api_error(exc), request)
+
+
+async def _answer_invalid(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RequestValidationError)  # noqa: S101 - what it was registered for
+    first = exc.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    if first["type"] == "json_invalid":
+        return _answer(RequestError("invalid_json", "the body is not JSON", hint="send one JSON object"), request)
+    text = f"{where or 'the body'}: {first['msg'].lower()}"
+    return _answer(RequestError("invalid_request", text, param=where or None), request)
+
+
+async def _answer_http_error(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)  # noqa: S101 - what it was registered for
+    if exc.status_code == 405:
+        return _answer(RequestError("method_not_allowed", f"{request.method} is not for {request.url.path}"), request)
+    return _answer(RequestError("not_found", f"there is nothing at {request.url.path[:200]}"), request)

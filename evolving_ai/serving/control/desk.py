@@ -1,0 +1,130 @@
+"""What the API's routes ask for, each in the words of its route, answered by the control plane."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evolving_ai._common.clock import Clock
+from evolving_ai.domain.identity import Principal
+from evolving_ai.optimizer.budgets import BudgetBook
+from evolving_ai.router.catalog import Catalog
+from evolving_ai.security.api_keys import KeyService
+from evolving_ai.serving.control.live import live_view
+from evolving_ai.serving.control.replicas import stats_json
+from evolving_ai.stores.ports import AuditLog, OutcomeStore
+from evolving_ai.wiring.campaign_jobs import CampaignJobs
+from evolving_ai.wiring.live_record import LiveRecord
+from evolving_ai.wiring.pool import load_pool
+
+if TYPE_CHECKING:
+    from evolving_ai.serving.control.plane import ControlPlane
+
+__all__ = ["ControlDesk", "EvolutionDesk"]
+
+
+class ControlDesk:
+    """Implements the `...Services` protocols of `serving.api`, but evolution's, which is beside it."""
+
+    def __init__(self, plane: "ControlPlane") -> None:
+        self._plane = plane
+        self.evolution = EvolutionDesk(plane)
+
+    @property
+    def clock(self) -> Clock:
+        return self._plane.services.clock
+
+    @property
+    def outcomes(self) -> OutcomeStore:
+        return self._plane.services.outcomes
+
+    @property
+    def keys(self) -> KeyService:
+        return self._plane.services.keys
+
+    @property
+    def audit(self) -> AuditLog:
+        return self._plane.services.audit
+
+    @property
+    def budgets(self) -> BudgetBook:
+        return self._plane.services.budgets
+
+    async def on_keys_changed(self) -> None:
+        """Every replica is to know at once."""
+        await self._plane.keys_changed()
+
+    async def on_budgets_changed(self) -> None:
+        """Every replica is to know at once."""
+        await self._plane.budgets_changed()
+
+    def live_record(self) -> LiveRecord:
+        """What is live."""
+        return self._plane.services.live.record
+
+    async def promote(self, ref: str, *, actor: str, reason: str) -> LiveRecord:
+        """Make the DNA that `ref` names live."""
+        return await self._plane.live.promote(ref, actor=actor, reason=reason)
+
+    async def roll_back(self, *, actor: str, reason: str) -> LiveRecord:
+        """Make the DNA that was live before live again."""
+        return await self._plane.live.roll_back(actor=actor, reason=reason)
+
+    async def metrics(self) -> Mapping[str, Any]:
+        """Counts of replicas and stores."""
+        counts = self.outcomes.counts()
+        return {
+            "totals": self._plane.replicas.totals(),
+            "replicas": [stats_json(replica) for replica in self._plane.replicas.present],
+            "outcomes": {
+                "recent": counts.recent,
+                "archived": counts.archived,
+                "with_feedback": counts.with_feedback,
+            },
+            "generation": self.live_record().current.generation,
+        }
+
+    def config(self) -> Mapping[str, Any]:
+        """The configuration in force."""
+        pool = load_pool(self._plane.services.home)
+        return {
+            "version": pool.version,
+            "aliases": {alias: list(members) for alias, members in pool.aliases.items()},
+            "targets": [target.name for target in pool.targets],
+        }
+
+    async def configure(self, aliases: Mapping[str, list[str]] | None, *, actor: str) -> Mapping[str, Any]:
+        """Exchange the aliases; SettingsError when one names nothing."""
+        if aliases is None:
+            return self.config()
+        pool = load_pool(self._plane.services.home)
+        changed = {alias: tuple(members) for alias, members in aliases.items()}
+        Catalog(pool.targets, changed)  # refuses what cannot be
+        detail = {"aliases": {alias: list(members) for alias, members in changed.items()}}
+        await self._plane.exchange_pool(
+            replace(pool, aliases=changed, version=pool.version + 1), actor=actor, detail=detail
+        )
+        return self.config()
+
+
+class EvolutionDesk:
+    """What the routes of evolution need."""
+
+    def __init__(self, plane: "ControlPlane") -> None:
+        self._plane = plane
+
+    @property
+    def campaigns(self) -> CampaignJobs:
+        return self._plane.campaigns
+
+    def live_commit(self) -> str:
+        """The commit that is live."""
+        return self._plane.services.live.record.current.commit
+
+    def training_table(self) -> Path | None:
+        """The outcomes that campaigns search on, where the request names none."""
+        return load_pool(self._plane.services.home).table
+
+    async def roll_back(self, principal: Principal, reason: str) -> dict[str, Any]:
+        """Make the DNA that was live before live again."""
+        return live_view(await self._plane.live.roll_back(actor=principal.key_id, reason=reason))

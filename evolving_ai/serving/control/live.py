@@ -1,0 +1,110 @@
+"""Exchanging what is live: find or fit the snapshot, write the record, tell every replica."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from evolving_ai.decision.fitting import fit_genes
+from evolving_ai.domain.dna import Commit, Genome
+from evolving_ai.errors import DataError, UsageError
+from evolving_ai.serving.envelope import Caller, pack, unpack
+from evolving_ai.wiring.control import ControlServices
+from evolving_ai.wiring.live_record import LiveRecord, genome_json
+from evolving_ai.wiring.pool import load_pool
+
+__all__ = ["LiveExchange", "live_view"]
+
+_FIT_TIMEOUT_S = 120.0
+_KEPT_SNAPSHOTS = 20
+
+
+class LiveExchange:
+    """Promotes, rolls back and refits, one after the other. `tell` reaches every replica."""
+
+    def __init__(
+        self,
+        services: ControlServices,
+        learner: Caller,
+        tell: Callable[[Mapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        self._services = services
+        self._learner = learner
+        self._tell = tell
+        self._turn = asyncio.Lock()
+
+    async def promote(self, ref: str, *, actor: str, reason: str) -> LiveRecord:
+        """Make the DNA that `ref` names live. UsageError when it is already, RefNotFoundError when there is none."""
+        async with self._turn:
+            commit = await asyncio.to_thread(self._services.history.resolve, ref)
+            snapshot_hash = await self._snapshot_for(commit.genome)
+            record = await asyncio.to_thread(
+                lambda: self._services.live.promote(commit, snapshot_hash, actor=actor, reason=reason)
+            )
+            return await self._published(record)
+
+    async def roll_back(self, *, actor: str, reason: str) -> LiveRecord:
+        """Make the DNA that was live before live again. UsageError when there is none."""
+        async with self._turn:
+            target = self._services.live.record.rollback_target()
+            commit: Commit = await asyncio.to_thread(self._services.history.resolve, target.commit)
+            snapshot_hash = target.snapshot_hash
+            if not self._fits(snapshot_hash, commit.genome):
+                snapshot_hash = await self._snapshot_for(commit.genome)
+            record = await asyncio.to_thread(
+                lambda: self._services.live.roll_back(commit, snapshot_hash, actor=actor, reason=reason)
+            )
+            return await self._published(record)
+
+    async def refit(self, snapshot_hash: str, dna_hash: str) -> bool:
+        """Exchange the snapshot of the live DNA; False when other DNA is live by now."""
+        async with self._turn:
+            record = self._services.live.record
+            if record.current.dna_hash != dna_hash or record.current.snapshot_hash == snapshot_hash:
+                return False
+            if not self._fits(snapshot_hash, record.read_genome()):
+                return False
+            refitted = await asyncio.to_thread(
+                lambda: self._services.live.refit(snapshot_hash, reason="learned from outcomes")
+            )
+            await self._published(refitted)
+            return True
+
+    async def _published(self, record: LiveRecord) -> LiveRecord:
+        await self._tell({"live": record.to_json()})
+        kept = {record.current.snapshot_hash, *(version.snapshot_hash for version in record.previous)}
+        await asyncio.to_thread(self._services.snapshots.prune, kept, keep=_KEPT_SNAPSHOTS)
+        return record
+
+    def _fits(self, snapshot_hash: str, genome: Genome) -> bool:
+        """Whether a snapshot is there and was fitted with the genes of `genome` for the pool of today."""
+        try:
+            snapshot = self._services.snapshots.get(snapshot_hash)
+        except DataError:
+            return False
+        pool = load_pool(self._services.home)
+        return dict(snapshot.fit_genes) == fit_genes(genome.genes) and snapshot.models == pool.models
+
+    async def _snapshot_for(self, genome: Genome) -> str:
+        """A snapshot for `genome`: the live one where its genes allow, else one that the learner fits now."""
+        current = self._services.live.record.current.snapshot_hash
+        if self._fits(current, genome):
+            return current
+        answer = await self._learner.call("fit", pack({"genome": genome_json(genome)}), timeout_s=_FIT_TIMEOUT_S)
+        fitted: str = unpack(answer).head["snapshot_hash"]
+        if not self._fits(fitted, genome):
+            raise UsageError(f"the learner fitted no usable snapshot for DNA {genome.hash[:12]}: see its log")
+        return fitted
+
+
+def live_view(record: LiveRecord) -> dict[str, Any]:
+    """The live DNA as the API shows it."""
+    return {
+        "generation": record.current.generation,
+        "commit": record.current.commit,
+        "dna_hash": record.current.dna_hash,
+        "snapshot_hash": record.current.snapshot_hash,
+        "since": record.current.since,
+        "actor": record.current.actor,
+        "reason": record.current.reason,
+        "genes": dict(record.genome["genes"]),
+    }

@@ -1,0 +1,198 @@
+"""The control plane: what other deployments ask of the owner of the databases, and what it tells them.
+
+One method for each question, by name; every answer is made of durable state, so a control that was killed goes on
+where it was. What changes is on the disk before the replicas are told.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from evolving_ai import __version__
+from evolving_ai._common.clock import Clock, SystemClock
+from evolving_ai.errors import EvolvingAIError, UsageError
+from evolving_ai.security.audit_kinds import AuditKind
+from evolving_ai.serving.control.api import build_api
+from evolving_ai.serving.control.http import answer_envelope
+from evolving_ai.serving.control.live import LiveExchange
+from evolving_ai.serving.control.replicas import Replicas
+from evolving_ai.serving.envelope import Caller, Envelope, pack, unpack
+from evolving_ai.serving.spend_messages import SpendDesk
+from evolving_ai.stores.outcome_codec import encode_outcomes
+from evolving_ai.stores.ports import OutcomeBatch, OutcomeCursor
+from evolving_ai.wiring.access_record import save_access
+from evolving_ai.wiring.campaign_jobs import CampaignJobs
+from evolving_ai.wiring.control import ControlServices, open_control
+from evolving_ai.wiring.live_record import load_live
+from evolving_ai.wiring.pool import Pool, load_pool
+
+__all__ = ["Broadcast", "ControlPlane"]
+
+_LOG = logging.getLogger(__name__)
+_EXPIRE_EVERY_S = 2.0
+_COMPACT_EVERY_S = 600.0
+_KEEP_RECENT_S = 24 * 3600.0
+_ACTOR = "evolving-ai"
+
+
+class Broadcast(Protocol):
+    """Reaches every gateway replica."""
+
+    async def broadcast(self, update: bytes) -> None: ...
+
+
+class ControlPlane:
+    """Answers by `call`, and serves the API by `app`. `start` opens the databases, `stop` closes them."""
+
+    def __init__(self, home: Path, broadcast: Broadcast, learner: Caller, clock: Clock | None = None) -> None:
+        self._home = home
+        self._broadcast = broadcast
+        self._learner = learner
+        self._clock = clock or SystemClock()
+        self._stack = contextlib.ExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.replicas = Replicas(self._clock)
+        self.app: Any = None
+        self._methods: Mapping[str, Callable[[Envelope], Awaitable[bytes]]] = {
+            "sync": self._sync,
+            "record": self._record,
+            "settle": self._settle,
+            "lease": self._lease,
+            "renew": self._renew,
+            "http": self._http,
+            "scored": self._scored,
+            "publish": self._publish,
+        }
+
+    async def start(self) -> None:
+        """Open the databases and begin to answer."""
+        self.services: ControlServices = await asyncio.to_thread(
+            self._stack.enter_context, open_control(self._home, self._clock)
+        )
+        self.live = LiveExchange(self.services, self._learner, self.tell)
+        self.spend = SpendDesk(self.services.budgets)
+        self.campaigns = CampaignJobs(self._home, self._clock)
+        await asyncio.to_thread(self.services.live.reconcile)
+        await asyncio.to_thread(self._audit_start)
+        save_access(self._home, self.services.keys.snapshot())
+        self.app = build_api(self)
+        self._tasks = [asyncio.create_task(self._expire()), asyncio.create_task(self._compact())]
+
+    async def stop(self) -> None:
+        """Close the databases; what was acknowledged is on the disk."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.to_thread(self._stack.close)
+
+    def _audit_start(self) -> None:
+        detail = {"version": __version__, "python": sys.version.split()[0]}
+        self.services.audit.append(AuditKind.PLATFORM_STARTED, actor=_ACTOR, subject="control", detail=detail)
+
+    async def call(self, method: str, payload: bytes) -> bytes:
+        """Answer a question. UsageError for a method that is unknown."""
+        answer = self._methods.get(method)
+        if answer is None:
+            raise UsageError(f"control has no method {method!r}: are all deployments of one release?")
+        return await answer(unpack(payload))
+
+    async def tell(self, update: Mapping[str, Any]) -> None:
+        """Tell every replica; one that misses it asks by itself within two seconds."""
+        try:
+            await self._broadcast.broadcast(pack(update))
+        except EvolvingAIError as exc:
+            _LOG.warning("not every replica could be told: %s", exc)
+
+    # --- Replicas -----------------------------------------------------------------------------------------------------
+
+    async def _sync(self, question: Envelope) -> bytes:
+        """What is newer than what a replica has."""
+        versions: dict[str, int] = question.head["versions"]
+        self.replicas.heard(question.head["replica"], versions, question.head["stats"])
+        update: dict[str, Any] = {
+            "replicas": max(1, len(self.replicas.present)),
+            "budget_scopes": await asyncio.to_thread(self.spend.scopes),
+        }
+        live = await asyncio.to_thread(load_live, self._home)
+        if live is not None and live.current.generation > versions["live"]:
+            update["live"] = live.to_json()
+        access = self.services.keys.snapshot()
+        if access["version"] > versions["access"]:
+            update["access"] = access
+        pool = await asyncio.to_thread(load_pool, self._home)
+        if pool.version > versions["pool"]:
+            update["pool"] = pool.to_json()
+        return pack(update)
+
+    async def _record(self, batch: Envelope) -> bytes:
+        outcomes = OutcomeBatch(batch.head["replica"], batch.head["sequence"], batch.body)
+        is_new = await asyncio.to_thread(self.services.outcomes.append, outcomes)
+        return pack({"is_new": is_new})
+
+    async def _settle(self, batch: Envelope) -> bytes:
+        return await asyncio.to_thread(self.spend.settle, batch)
+
+    async def _lease(self, question: Envelope) -> bytes:
+        return await asyncio.to_thread(self.spend.lease, question)
+
+    async def _renew(self, question: Envelope) -> bytes:
+        return await asyncio.to_thread(self.spend.renew, question)
+
+    async def _http(self, request: Envelope) -> bytes:
+        return await answer_envelope(self.app, request)
+
+    # --- The learner --------------------------------------------------------------------------------------------------
+
+    async def _scored(self, question: Envelope) -> bytes:
+        """Scored outcomes after a cursor, with the live DNA that they are to be learned for."""
+        cursor = OutcomeCursor(*question.head["cursor"])
+        found, after = await asyncio.to_thread(self.services.outcomes.scored, cursor, question.head["limit"])
+        head = {
+            "cursor": list(after),
+            "scores": [[signal.score, signal.previous] for signal in found],
+            "live": self.services.live.record.to_json(),
+        }
+        return pack(head, encode_outcomes([signal.outcome for signal in found]))
+
+    async def _publish(self, message: Envelope) -> bytes:
+        is_used = await self.live.refit(message.head["snapshot_hash"], message.head["dna_hash"])
+        return pack({"is_used": is_used})
+
+    # --- Changes ------------------------------------------------------------------------------------------------------
+
+    async def keys_changed(self) -> None:
+        """Keep and tell which keys are valid now."""
+        access = self.services.keys.snapshot()
+        await asyncio.to_thread(save_access, self._home, access)
+        await self.tell({"access": access})
+
+    async def budgets_changed(self) -> None:
+        """Tell which principals have a budget now."""
+        await self.tell({"budget_scopes": await asyncio.to_thread(self.spend.scopes)})
+
+    async def exchange_pool(self, pool: Pool, *, actor: str, detail: Mapping[str, Any]) -> None:
+        """Keep another pool, tell it, and write it into the audit log."""
+        await asyncio.to_thread(pool.save, self._home)
+        self.services.audit.append(AuditKind.CONFIG_CHANGED, actor=actor, subject="pool", detail=dict(detail))
+        await self.tell({"pool": pool.to_json()})
+
+    # --- In the background --------------------------------------------------------------------------------------------
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_EXPIRE_EVERY_S)
+            await asyncio.to_thread(self.spend.expire)
+
+    async def _compact(self) -> None:
+        while True:
+            await asyncio.sleep(_COMPACT_EVERY_S)
+            try:
+                before_s = self._clock.now().timestamp() - _KEEP_RECENT_S
+                moved = await asyncio.to_thread(self.services.outcomes.compact, before_s)
+                _LOG.info("moved %d outcomes to the archive", moved)
+            except EvolvingAIError as exc:
+                _LOG.warning("outcomes were not moved to the archive: %s", exc)
