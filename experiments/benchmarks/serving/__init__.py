@@ -1,0 +1,1 @@
+"""The benchmark `serving`: the gateway under load, beside LiteLLM's proxy, and under faults."""
