@@ -1,4 +1,4 @@
-"""LiteLLM's proxy as a peer: installed into a virtual environment of its own, one worker, one model, the same upstream."""
+"""LiteLLM's proxy as a peer: installed into a virtual environment of its own, one worker, the same upstream."""
 
 import contextlib
 import os

@@ -1,0 +1,1 @@
+"""What the decision deployment is made of: the learner that turns outcomes into snapshots. No Ray here."""
