@@ -10,6 +10,7 @@ from evolving_ai.stores.ports.outcomes import (
     RecordedOutcome,
     ScoredOutcome,
 )
+from evolving_ai.stores.ports.spend import SpendChange, SpendLine, SpendQuery, SpendState, SpendStore
 
 __all__ = [
     "CampaignLedger",
@@ -21,4 +22,9 @@ __all__ = [
     "OutcomeStore",
     "RecordedOutcome",
     "ScoredOutcome",
+    "SpendChange",
+    "SpendLine",
+    "SpendQuery",
+    "SpendState",
+    "SpendStore",
 ]
