@@ -5,11 +5,12 @@ means making another one and exchanging the reference.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evolving_ai.decision.feature_codec import FeatureEncoder
+from evolving_ai.decision.feature_codec import FeatureEncoder, RecordedFeatures
 from evolving_ai.decision.features import STATISTICS, Array, RequestView, TextHasher
 from evolving_ai.decision.features import FeatureConfig as _FeatureConfig
 from evolving_ai.decision.fitting import STATISTIC_LIMIT, fit_genes
@@ -71,6 +72,11 @@ class DecisionEngine:
         return self._genome
 
     @property
+    def predictor(self) -> Predictor:
+        """What turns heads into predictions, with this genome's genes."""
+        return self._predictor
+
+    @property
     def snapshot(self) -> Snapshot:
         return self._snapshot
 
@@ -82,9 +88,9 @@ class DecisionEngine:
 
     def _heads(self, request: RequestView) -> Array:
         counts, statistics = self._hasher.count(request)
-        return self._heads_of(self._hasher.damp(counts), statistics, request)
+        return self._heads_of(self._hasher.damp(counts), statistics, self._known_context(request))
 
-    def _heads_of(self, weighted: Array, standard: Array, request: RequestView) -> Array:
+    def _heads_of(self, weighted: Array, standard: Array, context: Sequence[tuple[str, str]]) -> Array:
         """The heads of what was extracted; both arrays are overwritten."""
         weighted *= self._rarity
         heads: Array = weighted @ self._hashed_weights
@@ -95,9 +101,22 @@ class DecisionEngine:
         np.minimum(standard, _HIGH, out=standard)
         heads += standard @ self._statistics_weights
         heads += self._predictor.offset
-        for pair in self._known_context(request):
+        for pair in context:
             heads += self._context_rows[pair]
         return heads
+
+    def heads_of_recorded(self, seen: RecordedFeatures | None) -> Array | None:
+        """The heads (see `Predictor`) of a request that was recorded, as this engine would have computed them.
+
+        `seen` None: nothing was recorded, because the policy that decided looked at no text. None when that is not
+        enough for this engine, or when the features are of another configuration.
+        """
+        if not self._reads_text:
+            return self._predictor.offset
+        if seen is None or seen.digest != self._encoder.digest:
+            return None
+        context = [pair for pair in seen.context if pair in self._context_rows]
+        return self._heads_of(self._hasher.damp(seen.counts), seen.statistics.copy(), context)
 
     def _known_context(self, request: RequestView) -> list[tuple[str, str]]:
         if not self._context_rows or not request.context:
@@ -121,8 +140,9 @@ class DecisionEngine:
         if not self._reads_text:
             return self.decide(request, constraints), b""
         counts, statistics = self._hasher.count(request)
-        features = self._encoder.encode(counts, statistics, self._known_context(request))
-        heads = self._heads_of(self._hasher.damp(counts), statistics, request)
+        context = self._known_context(request)
+        features = self._encoder.encode(counts, statistics, context)
+        heads = self._heads_of(self._hasher.damp(counts), statistics, context)
         return self._decide(self._predictor.from_heads(heads), constraints, None), features
 
     def _decide(self, prediction: Prediction, constraints: Constraints, cost_weight: float | None) -> Decision:

@@ -47,10 +47,10 @@ class RecordedFeatures:
 
 
 class FeatureEncoder:
-    """Encodes features of one configuration. Immutable; it may be shared between threads."""
+    """Encodes features of one configuration. Immutable; it may be shared between threads. `digest` names it."""
 
     def __init__(self, config: FeatureConfig) -> None:
-        self._digest = config_digest(config)
+        self.digest = config_digest(config)
         self._bits = config.bits
         self._bitmap_bytes = config.buckets // 8
 
@@ -67,7 +67,7 @@ class FeatureEncoder:
         else:
             form, buckets = _BITMAP, np.packbits(filled).tobytes()
         pairs = json.dumps(context).encode() if context else b""
-        header = _HEADER.pack(_VERSION, form, self._bits, self._digest, len(places), len(pairs))
+        header = _HEADER.pack(_VERSION, form, self._bits, self.digest, len(places), len(pairs))
         numbers = statistics.astype(np.float16).tobytes()
         return b"".join((header, numbers, buckets, hits.astype(np.uint8).tobytes(), pairs))
 

@@ -87,6 +87,14 @@ class Predictor:
             quality = quality + heads[..., second : second + self._models]
         return Prediction(self._as_rows(quality, heads), self._as_rows(self._costs(means, heads), heads))
 
+    def memberships(self, heads: Array) -> tuple[Array, Array]:
+        """How much one request belongs to each class and to each cluster: float32[T], float32[K], each summing to 1.
+
+        Empty where there are no classes or clusters.
+        """
+        first, second = self._classes, self._classes + self._clusters
+        return _softmax(heads[:first]), _softmax(heads[first:second])
+
     def _costs(self, means: Array | None, heads: Array) -> Array:
         if self._cost_kind == "linear":
             # A dollar is e**0: nothing that was fitted costs e**3 dollars.
@@ -99,6 +107,11 @@ class Predictor:
         if values.ndim == heads.ndim:
             return values
         return np.broadcast_to(values, (*heads.shape[:-1], self._models))
+
+
+def _softmax(scores: Array) -> Array:
+    odds: Array = np.exp(scores - scores.max(initial=-np.inf))
+    return odds / odds.sum() if len(odds) else odds
 
 
 def _mixture(scores: Array, table: Array) -> Array:
