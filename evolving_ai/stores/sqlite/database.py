@@ -24,6 +24,8 @@ Schema: TypeAlias = Sequence[Sequence[str]]
 """The statements that lead from version n to n + 1, for each n from 0 (an empty file)."""
 
 _ROOM_TO_WORK_BYTES = 256 * 1024
+_HOLD_TRIES = 5
+_HOLD_PAUSE_S = 0.01
 
 
 class Database:
@@ -63,7 +65,7 @@ class Database:
 
         StorageError when it cannot be opened, or has another schema version than this release writes.
         """
-        with _mapped_errors(path):
+        with _mapped_errors(path), _one_opener_at_a_time(path):
             address = f"{path.absolute().as_uri()}?mode=ro"
             connection = sqlite3.connect(
                 address, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
@@ -177,7 +179,8 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _one_opener_at_a_time(path: Path) -> Iterator[None]:
-    # Switching a new file to WAL does not wait for others as writes do: two openers at once would see "locked".
+    # Switching a new file to WAL does not wait for others as writes do: two openers at once would see "locked",
+    # and so would the writer of a new file at which a reader looks.
     with disk_errors(path):
         folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -192,12 +195,14 @@ def _hold(path: Path) -> int:
     beside = path.with_name(f"{path.name}.lock")
     with disk_errors(beside):
         lock_file = os.open(beside, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        os.close(lock_file)
-        raise LockedError(f"{path} is in use by another process: wait until it ends, or stop it") from exc
-    return lock_file
+    # Whoever asks whether the lock is held has it for an instant: that is no reason to refuse.
+    for _ in range(_HOLD_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock_file
+        threading.Event().wait(_HOLD_PAUSE_S)
+    os.close(lock_file)
+    raise LockedError(f"{path} is in use by another process: wait until it ends, or stop it")
 
 
 def _release(lock_file: int | None) -> None:

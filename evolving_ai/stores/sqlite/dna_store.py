@@ -46,6 +46,11 @@ class SqliteDnaStore:
         """Open the file, or create it; raises what `Database.open` raises."""
         return cls(Database.open(path, _SCHEMA))
 
+    @classmethod
+    def open_to_read(cls, path: Path) -> Self:
+        """Look at an existing file; raises what `Database.open_to_read` raises, and so does every attempt to write."""
+        return cls(Database.open_to_read(path, _SCHEMA))
+
     def put(self, commit: Commit) -> None:
         with self._database.write() as connection:
             for parent in commit.parents:
