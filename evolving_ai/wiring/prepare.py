@@ -86,7 +86,7 @@ def _pool(home: Path, settings: Settings, replay_urls: Mapping[str, str] | None)
         prices, longest = _recorded_prices(table)
         return Pool(replay_targets(replay_urls, prices, longest), aliases, True, table, version)
     chosen = settings if settings.targets else providers_in_environment(os.environ)
-    targets = configured_targets(chosen.model_copy(update={"unpriced": settings.unpriced}), PriceCatalogue.load())
+    targets = configured_targets(chosen.model_copy(update={"unpriced": settings.unpriced}), PriceCatalogue())
     table_of_settings = None if settings.data is None else home / settings.data.expanduser()
     return Pool(targets, aliases, False, table_of_settings, version)
 

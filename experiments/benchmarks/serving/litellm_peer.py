@@ -16,7 +16,7 @@ from experiments.benchmarks.serving.upstream import free_port
 
 __all__ = ["LITELLM", "PEER_KEY", "litellm_proxy"]
 
-LITELLM = "1.109.1"
+LITELLM = "1.106.2"
 PEER_KEY = "sk-bench"
 _START_S = 120.0
 

@@ -14,10 +14,9 @@ import os
 import subprocess  # nosec B404 - starts itself
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
@@ -98,7 +97,8 @@ async def _send_all(url: str, key: str, rate: float, seconds: float, *, new_conn
 
 async def _send(session: aiohttp.ClientSession, url: str, at_s: float, sent: list[Sent]) -> None:
     begin_s = time.perf_counter()
-    status, error, names = 0, "", {}
+    status, error = 0, ""
+    names: Mapping[str, str] = {}
     try:
         async with session.post(url, json=_BODY) as response:
             body = await response.read()
@@ -109,9 +109,17 @@ async def _send(session: aiohttp.ClientSession, url: str, at_s: float, sent: lis
     sent.append(_outcome(at_s, time.perf_counter() - begin_s, status, names, error))
 
 
-def _outcome(at_s: float, latency_s: float, status: int, names: Any, error: str) -> Sent:
-    header = [names.get(name, "") for name in ("x-evolving-dna", "x-evolving-snapshot", "x-evolving-target")]
-    return Sent(at_s, latency_s, status, *header, names.get("x-request-id", ""), error)
+def _outcome(at_s: float, latency_s: float, status: int, names: Mapping[str, str], error: str) -> Sent:
+    return Sent(
+        at_s,
+        latency_s,
+        status,
+        names.get("x-evolving-dna", ""),
+        names.get("x-evolving-snapshot", ""),
+        names.get("x-evolving-target", ""),
+        names.get("x-request-id", ""),
+        error,
+    )
 
 
 def main() -> None:

@@ -37,16 +37,20 @@ def measure(url: str, key: str, scratch: Path, *, connections: int, seconds: int
         raise DataError("wrk is not installed: this benchmark needs Debian's wrk (and nginx-light)")
     script = scratch / "chat.lua"
     script.write_text(_SCRIPT, encoding="utf-8")
-    for duration in (warm_s, seconds):
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", "-s", str(script), "--latency"]
-        done = subprocess.run(  # noqa: S603 - wrk with our own script
-            [*command, f"{url}/v1/chat/completions"],
-            env={**os.environ, "KEY": key},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    return _read(done.stdout)
+    _run(url, key, script, connections, warm_s)
+    return _read(_run(url, key, script, connections, seconds))
+
+
+def _run(url: str, key: str, script: Path, connections: int, seconds: int) -> str:
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), "--latency"]
+    done = subprocess.run(  # noqa: S603 - wrk with our own script
+        [*command, f"{url}/v1/chat/completions"],
+        env={**os.environ, "KEY": key},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
 
 
 def _read(text: str) -> Throughput:
