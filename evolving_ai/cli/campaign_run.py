@@ -96,7 +96,7 @@ def _time_left(progress: "Progress") -> str:
 def print_outcome(finished: "FinishedCampaign", *, json: bool) -> None:
     """The result table, then where the winner and the report are."""
     if not finished.is_within_limit:
-        note("no candidate is as cheap as operating_point.max_cost_share asks: the cheapest was taken")
+        note(_why_so_dear(finished))
     if json:
         print_json(_document(finished))
         return
@@ -125,6 +125,13 @@ def print_outcome(finished: "FinishedCampaign", *, json: bool) -> None:
         f"winner   candidate {finished.winner}, DNA {finished.commit.genome.hash[:12]}, branch {_branch(finished)}"
     )
     print_text(f"report   {finished.report}")
+
+
+def _why_so_dear(finished: "FinishedCampaign") -> str:
+    target = finished.result.spec.target
+    if target is not None and target.is_measure:
+        return f"the best in {target.objective} was taken: it costs more than operating_point.max_cost_share asks"
+    return "no candidate is as cheap as operating_point.max_cost_share asks: the cheapest was taken"
 
 
 def _branch(finished: "FinishedCampaign") -> str:

@@ -22,12 +22,15 @@ from evolving_ai.domain.fitness import Evaluation, Objective, Score
 from evolving_ai.domain.genes import GeneValue
 from evolving_ai.errors import DataError
 
-__all__ = ["ROUTING_OBJECTIVES", "ReplayEvaluator", "ReplaySettings"]
+__all__ = ["FITNESS", "ROUTING_OBJECTIVES", "ReplayEvaluator", "ReplaySettings"]
 
 ROUTING_OBJECTIVES = (
     Objective("quality", "maximize", "points of 100"),
     Objective("cost_usd_per_1k", "minimize", "USD per 1,000 requests"),
 )
+FITNESS = "fitness_score"
+"""The measure of utility over the oracle's utility, 0 to 1."""
+
 _SWEEP_POINTS = 25
 
 
@@ -86,7 +89,7 @@ class ReplayEvaluator:
                 "quality": Score(own.quality, float(score.std() * 100 / np.sqrt(count))),
                 "cost_usd_per_1k": Score(own.cost_usd_per_1k, float(cost.std() * 1000 / np.sqrt(count))),
             },
-            measures={"aiq": aiq([own, *curve], *self._limits), "fitness_score": min(max(fitness, 0.0), 1.0)},
+            measures={"aiq": aiq([own, *curve], *self._limits), FITNESS: min(max(fitness, 0.0), 1.0)},
         )
 
     def _sweep(self, genes: Mapping[str, GeneValue]) -> list[float]:

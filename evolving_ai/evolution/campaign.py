@@ -35,10 +35,18 @@ _GENE_KINDS: Mapping[str, type[Gene]] = {"float": FloatGene, "int": IntGene, "ch
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The campaign ends when a candidate's score of `objective` is `value` or better."""
+    """The campaign ends when a candidate's score of `objective` is `value` or better.
+
+    `is_measure`: `objective` names a measure instead, which every evaluation has and of which more is better.
+    """
 
     objective: str
     value: float
+    is_measure: bool = False
+
+    def to_json(self) -> list[Any]:
+        """The arguments of the constructor."""
+        return [self.objective, self.value, *([True] if self.is_measure else [])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +105,9 @@ class CampaignSpec:
         names = [objective.name for objective in self.objectives]
         if not names or len(set(names)) != len(names):
             raise SettingsError(f"objectives {names}: expected one or more, each named once")
-        if self.target is not None and self.target.objective not in names:
-            raise SettingsError(f"target objective {self.target.objective}: expected one of {', '.join(names)}")
+        target = self.target
+        if target is not None and not target.is_measure and target.objective not in names:
+            raise SettingsError(f"target objective {target.objective}: expected one of {', '.join(names)}")
         if not self.emitters:
             raise SettingsError(f"emitters: expected one or more of {', '.join(DEFAULT_EMITTERS)}")
         for name in self.emitters:
@@ -127,7 +136,7 @@ class CampaignSpec:
             "free": list(self.free),
             "fixed": dict(self.fixed),
             "emitters": list(self.emitters),
-            "target": None if self.target is None else [self.target.objective, self.target.value],
+            "target": None if self.target is None else self.target.to_json(),
             "about": dict(self.about),
         }
 

@@ -7,14 +7,17 @@ from evolving_ai._common.files import disk_errors
 from evolving_ai.errors import RefNotFoundError, UsageError
 from evolving_ai.evolution.campaign import CAMPAIGN_ID
 
-__all__ = ["CampaignFolder", "campaign_folders"]
+__all__ = ["RESERVED", "CampaignFolder", "campaign_folders"]
+
+RESERVED = "requested"
+"""No campaign is called that: below it lie the files of campaigns that were asked for over the API."""
 
 
 class CampaignFolder:
     """`<home>/campaigns/<id>/` with `ledger.db`, `report/` and, while a stop is asked for, `stop`."""
 
     def __init__(self, campaigns: Path, campaign_id: str) -> None:
-        if not re.fullmatch(CAMPAIGN_ID, campaign_id):
+        if not _is_id(campaign_id):
             raise UsageError(f"{campaign_id!r} is no campaign id: `evolving-ai campaign list` shows those there are")
         self.id = campaign_id
         self.path = campaigns / campaign_id
@@ -26,6 +29,16 @@ class CampaignFolder:
     @property
     def report_path(self) -> Path:
         return self.path / "report"
+
+    def claim(self) -> bool:
+        """Make the folder; False when it is there already. Of several processes that try, one succeeds."""
+        with disk_errors(self.path):
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                self.path.mkdir(mode=0o700)
+            except FileExistsError:
+                return False
+        return True
 
     @property
     def _stop_path(self) -> Path:
@@ -57,4 +70,8 @@ def campaign_folders(campaigns: Path) -> tuple[CampaignFolder, ...]:
     if not campaigns.is_dir():
         return ()
     names = sorted(entry.name for entry in campaigns.iterdir() if entry.is_dir())
-    return tuple(CampaignFolder(campaigns, name) for name in names if re.fullmatch(CAMPAIGN_ID, name))
+    return tuple(CampaignFolder(campaigns, name) for name in names if _is_id(name))
+
+
+def _is_id(name: str) -> bool:
+    return re.fullmatch(CAMPAIGN_ID, name) is not None and name != RESERVED

@@ -36,12 +36,18 @@ class Tally:
         self._objectives = tuple(objectives)
         self.failed = 0
         self._best: dict[str, float] = {}
+        self._highest: dict[str, float] = {}
         self._emitters: dict[str, tuple[int, int]] = {}
 
     @property
     def best(self) -> dict[str, float]:
         """The best score of each objective; none before the first success."""
         return dict(self._best)
+
+    @property
+    def highest(self) -> dict[str, float]:
+        """The highest value of each measure; none before the first success."""
+        return dict(self._highest)
 
     @property
     def emitters(self) -> dict[str, tuple[int, int]]:
@@ -60,3 +66,5 @@ class Tally:
             best = self._best.get(objective.name)
             if best is None or objective.gain(value) > objective.gain(best):
                 self._best[objective.name] = value
+        for name, value in scored.evaluation.measures.items():
+            self._highest[name] = max(value, self._highest.get(name, value))

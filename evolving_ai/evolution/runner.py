@@ -31,7 +31,7 @@ _BATCH_ROWS = 64
 _BATCH_AGE_S = 0.05
 """Rows wait for company in a transaction only while evaluations are running anyway."""
 _REPORT_S = 0.2
-_HEARTBEAT_S = 2.0
+_HEARTBEAT_S = 1.0
 
 
 def _ignore(progress: Progress) -> None:
@@ -228,6 +228,7 @@ class _Runner:
             "max_evaluations": self._spec.max_evaluations,
             "front_size": len(self._search.archive),
             "best": self._tally.best,
+            "highest_measures": self._tally.highest,
         }
 
     def _show(self, every_s: float) -> None:

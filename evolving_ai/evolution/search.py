@@ -192,5 +192,8 @@ class Search:
         target = self._spec.target
         if target is None or evaluation.failure is not None:
             return False
+        if target.is_measure:
+            measured = evaluation.measures.get(target.objective)
+            return measured is not None and measured >= target.value
         objective = next(o for o in self._spec.objectives if o.name == target.objective)
         return objective.gain(evaluation.scores[target.objective].value) >= objective.gain(target.value)

@@ -1,9 +1,9 @@
 """Campaign files: what a person writes to describe a search, checked where it enters."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, model_validator
 
 from evolving_ai.errors import DataError
 from evolving_ai.settings import read_yaml
@@ -22,12 +22,22 @@ class OperatingPoint(BaseModel):
 
 
 class TargetScore(BaseModel):
-    """The campaign ends early when a candidate reaches `value` of `objective`."""
+    """The campaign ends early when a candidate reaches `value` of `objective`.
+
+    `fitness_score` is the utility of a candidate over that of the oracle, 0 to 1. Of a campaign that aims at it, the
+    candidate with the highest one wins, whatever the operating point says.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    objective: Literal["quality", "cost_usd_per_1k"]
+    objective: Literal["quality", "cost_usd_per_1k", "fitness_score"]
     value: StrictFloat | StrictInt
+
+    @model_validator(mode="after")
+    def _is_in_range(self) -> Self:
+        if self.objective == "fitness_score" and not 0 <= self.value <= 1:
+            raise ValueError("expected a fitness_score from 0 to 1")
+        return self
 
 
 class RoutingCampaignFile(BaseModel):

@@ -23,10 +23,11 @@ from evolving_ai.evolution.replay import stored_spec
 from evolving_ai.evolution.report import write_report
 from evolving_ai.evolution.result import CampaignResult
 from evolving_ai.evolution.runner import run_campaign
+from evolving_ai.stores.history import DnaHistory
 from evolving_ai.stores.ports import CampaignLedger
 from evolving_ai.wiring.campaign_file import RoutingCampaignFile
 from evolving_ai.wiring.campaigns import campaigns_path, create_ledger, open_ledger
-from evolving_ai.wiring.routing_campaign import RoutingRun, TableRow, plan, restore
+from evolving_ai.wiring.routing_campaign import RoutingRun, TableRow, branch_of, plan, restore
 from evolving_ai.wiring.search_space import search_space
 from evolving_ai.wiring.stores import open_history
 
@@ -53,16 +54,29 @@ def start_campaign(
     home: Path,
     campaign: RoutingCampaignFile,
     *,
+    campaign_id: str | None = None,
     on_start: Callable[[str], None],
     on_progress: Callable[[Progress], None],
 ) -> FinishedCampaign:
-    """Run a new campaign to its end; `on_start` is told its id before anything is evaluated."""
+    """Run a new campaign to its end; `on_start` is told its id before anything is evaluated.
+
+    `campaign_id` names it (default: a new id); UsageError when that is no id, or taken by another campaign.
+    """
+    folder = CampaignFolder(campaigns_path(home), campaign_id or new_id(campaign.name))
     with open_history(home) as history:
-        run = plan(campaign, new_id(campaign.name), history, search_space())
-    folder = CampaignFolder(campaigns_path(home), run.spec.id)
+        _refuse_taken(folder, history)
+        run = plan(campaign, folder.id, history, search_space())
     with create_ledger(folder, run.spec) as ledger:
         on_start(run.spec.id)
         return _run(home, run, folder, ledger, on_progress)
+
+
+def _refuse_taken(folder: CampaignFolder, history: DnaHistory) -> None:
+    if folder.path.exists():
+        raise UsageError(f"campaign {folder.id} exists already: choose another id, or `campaign resume {folder.id}`")
+    branch = branch_of(folder.id)
+    if branch in history.branches():
+        raise UsageError(f"branch {branch} exists already, of an earlier campaign: choose another id")
 
 
 def resume_campaign(

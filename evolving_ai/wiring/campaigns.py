@@ -2,15 +2,35 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from evolving_ai.evolution.campaign import CampaignSpec
 from evolving_ai.evolution.folder import CampaignFolder
+from evolving_ai.evolution.state import CampaignState
 from evolving_ai.stores.ports import CampaignLedger
 from evolving_ai.stores.sqlite.campaign_ledger import SqliteCampaignLedger, writer_of
 
-__all__ = ["campaigns_path", "create_ledger", "open_ledger", "runner_of"]
+__all__ = ["INTERRUPTED", "Standing", "campaigns_path", "create_ledger", "open_ledger", "runner_of", "standing"]
+
+INTERRUPTED = "interrupted"
+"""How a campaign is called whose process has died before its end. It is recorded nowhere: the dead don't write."""
+
+_BEGUN = (CampaignState.CREATED, CampaignState.RUNNING)
+
+
+class Standing(NamedTuple):
+    """Where a campaign stands: its state, the one that its ledger records, what belongs to that, and the header.
+
+    `is_run`: a process holds the ledger, also to commit the winner after the search has ended.
+    """
+
+    state: str
+    recorded: str
+    detail: Mapping[str, Any]
+    header: Mapping[str, Any]
+    is_run: bool
 
 
 def campaigns_path(home: Path) -> Path:
@@ -21,7 +41,7 @@ def campaigns_path(home: Path) -> Path:
 @contextlib.contextmanager
 def create_ledger(folder: CampaignFolder, spec: CampaignSpec) -> Iterator[CampaignLedger]:
     """The ledger of a new campaign, held for writing; an earlier request to stop is withdrawn."""
-    is_new = not folder.path.exists()
+    is_new = folder.claim()
     try:
         ledger = SqliteCampaignLedger.create(folder.ledger_path, spec.to_json())
     except BaseException:
@@ -29,7 +49,8 @@ def create_ledger(folder: CampaignFolder, spec: CampaignSpec) -> Iterator[Campai
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
     with contextlib.closing(ledger):
-        folder.clear_stop()
+        if not is_new:  # a new campaign may be asked to stop as soon as it can be seen
+            folder.clear_stop()
         yield ledger
 
 
@@ -41,6 +62,18 @@ def open_ledger(folder: CampaignFolder, *, writer: bool = False) -> Iterator[Cam
         if writer:
             folder.clear_stop()
         yield ledger
+
+
+def standing(folder: CampaignFolder) -> Standing:
+    """Where a campaign stands; what is recorded as begun while nobody runs it is `interrupted`."""
+    with open_ledger(folder) as ledger:
+        header = ledger.header()
+        state, detail = ledger.state()
+        is_run = runner_of(folder) is not None
+        if state in _BEGUN and not is_run:
+            state, detail = ledger.state()  # it may have ended between the two looks
+    is_cut_off = state in _BEGUN and not is_run
+    return Standing(INTERRUPTED if is_cut_off else state, state, detail, header, is_run)
 
 
 def runner_of(folder: CampaignFolder) -> str | None:

@@ -12,7 +12,7 @@ from evolving_ai.decision.cost_quality import CurvePoint, Interval, bootstrap_in
 from evolving_ai.decision.operating_point import Contender, choose_operating_point
 from evolving_ai.decision.outcome_table import OutcomeTable, RequestTable, has_split, load_outcomes, load_requests
 from evolving_ai.decision.replay import replay_greedy
-from evolving_ai.decision.replay_evaluator import ROUTING_OBJECTIVES, ReplayEvaluator, ReplaySettings
+from evolving_ai.decision.replay_evaluator import FITNESS, ROUTING_OBJECTIVES, ReplayEvaluator, ReplaySettings
 from evolving_ai.domain.dna import Commit, Genome
 from evolving_ai.domain.genes import SearchSpace
 from evolving_ai.domain.mutation import Mutation, changes_between
@@ -22,7 +22,7 @@ from evolving_ai.evolution.campaign import CampaignSpec, Target
 from evolving_ai.evolution.pareto_plot import ReferencePoint
 from evolving_ai.evolution.result import CampaignResult
 from evolving_ai.stores.history import DnaHistory
-from evolving_ai.wiring.campaign_file import RoutingCampaignFile
+from evolving_ai.wiring.campaign_file import RoutingCampaignFile, TargetScore
 from evolving_ai.wiring.replay import fitted_policy
 
 __all__ = ["RoutingEvaluatorFactory", "RoutingRun", "TableRow", "branch_of", "plan", "restore"]
@@ -68,7 +68,18 @@ class RoutingRun:
         return RoutingEvaluatorFactory(self.train, self.settings)
 
     def winner(self, result: CampaignResult) -> int:
-        """The index of the chosen candidate, by its figures on held-out folds of the train split alone."""
+        """The index of the chosen candidate, by its figures on held-out folds of the train split alone.
+
+        Where a fitness was asked for, the fittest wins (the earlier of equals), else the best at the operating point.
+        """
+        target = self.spec.target
+        fitness = {
+            one.candidate.index: one.evaluation.measures.get(FITNESS, 0.0)
+            for one in result.scored
+            if one.evaluation is not None and one.evaluation.failure is None
+        }
+        if target is not None and target.objective == FITNESS and fitness:
+            return max(fitness, key=lambda index: (fitness[index], -index))
         contenders = [
             Contender(
                 index=one.candidate.index,
@@ -238,12 +249,18 @@ def plan(campaign: RoutingCampaignFile, campaign_id: str, history: DnaHistory, s
         base=(start.genome,),
         free=_free_genes(campaign, space),
         window=campaign.window,
-        target=None if campaign.target is None else Target(campaign.target.objective, float(campaign.target.value)),
+        target=_target(campaign.target),
         wall_clock_s=None if campaign.time_limit_s is None else float(campaign.time_limit_s),
         deadline_s=float(campaign.deadline_s),
         about={**about, "fingerprint": train.fingerprint()},
     )
     return _run_of(spec, train)
+
+
+def _target(asked: TargetScore | None) -> Target | None:
+    if asked is None:
+        return None
+    return Target(asked.objective, float(asked.value), is_measure=asked.objective == FITNESS)
 
 
 def _free_genes(campaign: RoutingCampaignFile, space: SearchSpace) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """`evolving-ai campaign`: look at campaigns, stop them, and go on with them."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from evolving_ai.errors import EvolvingAIError
 from evolving_ai.evolution.folder import CampaignFolder, campaign_folders
 from evolving_ai.evolution.result import CampaignResult
 from evolving_ai.home import resolve_home
-from evolving_ai.wiring.campaigns import campaigns_path, open_ledger, runner_of
+from evolving_ai.wiring.campaigns import campaigns_path, open_ledger, runner_of, standing
 
 __all__ = ["app"]
 
@@ -70,7 +69,7 @@ def show(campaign: IdArgument, home: HomeOption = None, json: JsonOption = False
 def stop(campaign: IdArgument, home: HomeOption = None, json: JsonOption = False) -> None:
     """Ask the process that runs a campaign to stop it; it can be resumed."""
     folder = _folder(home, campaign)
-    state = _state(folder)[0]
+    state = standing(folder).state
     runner = runner_of(folder)
     if runner is not None:
         folder.request_stop()
@@ -113,19 +112,11 @@ def _summary(folder: CampaignFolder) -> dict[str, Any]:
     row: dict[str, Any] = {"id": folder.id, "state": "unreadable", **empty, "best": {}, "problem": None}
     try:
         folder.require()
-        state, detail = _state(folder)
+        now = standing(folder)
     except EvolvingAIError as exc:
         return {**row, "problem": str(exc)}
-    known = {name: detail.get(name) for name in empty}
-    return {**row, **known, "state": state, "best": detail.get("best", {})}
-
-
-def _state(folder: CampaignFolder) -> tuple[str, Mapping[str, Any]]:
-    """The recorded state; a campaign that is recorded as running while nobody runs it is `interrupted`."""
-    with open_ledger(folder) as ledger:
-        state, detail = ledger.state()
-    is_cut_off = state == "running" and runner_of(folder) is None
-    return ("interrupted" if is_cut_off else state), detail
+    known = {name: now.detail.get(name) for name in empty}
+    return {**row, **known, "state": now.state, "best": now.detail.get("best", {})}
 
 
 def _best(best: dict[str, float]) -> str:

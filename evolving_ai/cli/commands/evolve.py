@@ -31,6 +31,9 @@ def evolve(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, max=2**31 - 1, help="Instead of the file's.")] = None,
     evals: Annotated[int | None, typer.Option("--evals", min=1, help="Budget of evaluations.")] = None,
+    campaign_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="What the campaign is called [default: a new id].")
+    ] = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -39,7 +42,7 @@ def evolve(
     state = open_home(home)
     asked = _overridden(read_campaign_file(campaign), state, data=data, context=columns, seed=seed, evals=evals)
     with terminated_like_interrupted(), ProgressView() as view:
-        finished = start_campaign(state, asked, on_start=view.start, on_progress=view.show)
+        finished = start_campaign(state, asked, campaign_id=campaign_id, on_start=view.start, on_progress=view.show)
     print_outcome(finished, json=json)
 
 
