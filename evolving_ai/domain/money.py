@@ -14,6 +14,8 @@ __all__ = ["NANO_PER_USD", "PICO_PER_USD", "TokenPrice", "format_usd", "parse_us
 NANO_PER_USD = 10**9
 PICO_PER_USD = 10**12
 _PICO_PER_NANO = 1000
+_MOST_USD = 10**9
+"""What still fits in 64 bits as nano-dollars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,11 @@ def format_usd(amount_nano_usd: int) -> str:
 
 
 def parse_usd(text: str) -> int:
-    """Nano-dollars of what a person wrote (`12.50`); UsageError when it is no amount of 0 or more."""
+    """Nano-dollars of what a person wrote (`12.50`); UsageError when it is no amount from 0 to a billion."""
     try:
         amount = Decimal(text)
     except InvalidOperation as exc:
         raise UsageError(f"{text!r} is no amount: expected dollars such as 12.50") from exc
-    if not amount.is_finite() or amount < 0:
-        raise UsageError(f"{text!r} is no amount: expected dollars, 0 or more")
+    if not amount.is_finite() or not 0 <= amount <= _MOST_USD:
+        raise UsageError(f"{text!r} is no amount: expected dollars, 0 to {_MOST_USD}")
     return int((amount * NANO_PER_USD).to_integral_value())

@@ -16,6 +16,8 @@ __all__ = ["BreakerState", "Breakers", "Evidence", "TargetHealth", "evidence_of"
 _FAILURES_TO_OPEN = 5
 _OPEN_FOR_S = 5.0
 _OPEN_AT_MOST_S = 60.0
+_MOST_OPENINGS = 10
+"""Counted no further: the pause has reached its limit long before, and powers of two must stay numbers."""
 _PROBE_FOR_S = 30.0
 _KEY_OPEN_FOR_S = 60.0
 
@@ -74,15 +76,16 @@ class TargetHealth:
             return replace(self, until_s=now_s) if self.state is BreakerState.HALF_OPEN else self
         if evidence is Evidence.SUCCESS:
             return TargetHealth()
+        openings = min(self.openings + 1, _MOST_OPENINGS)
         if evidence is Evidence.CREDENTIALS:
-            return TargetHealth(BreakerState.OPEN, self.failures + 1, self.openings + 1, now_s + _KEY_OPEN_FOR_S)
+            return TargetHealth(BreakerState.OPEN, self.failures + 1, openings, now_s + _KEY_OPEN_FOR_S)
         failures = self.failures + 1
         if self.state is BreakerState.CLOSED and failures < _FAILURES_TO_OPEN:
             return replace(self, failures=failures)
         if self.state is BreakerState.OPEN:
             return replace(self, failures=failures)  # a request from before it opened
         pause_s = min(_OPEN_FOR_S * 2**self.openings, _OPEN_AT_MOST_S)
-        return TargetHealth(BreakerState.OPEN, failures, self.openings + 1, now_s + pause_s)
+        return TargetHealth(BreakerState.OPEN, failures, openings, now_s + pause_s)
 
     def is_available(self, now_s: float) -> bool:
         """Whether a request may be sent."""

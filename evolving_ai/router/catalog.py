@@ -42,7 +42,7 @@ class Selection:
         if not targets:
             known = ", ".join(sorted({target.region for target in self.targets if target.region})) or "none is set"
             raise RequestError(
-                "model_not_found", f"{self.name} has no target in region {region}", hint=f"regions: {known}"
+                "model_not_found", f"{self.name} has no target in region {region[:40]!r}", hint=f"regions: {known}"
             )
         return Selection.of(self.name, targets)
 
@@ -50,7 +50,7 @@ class Selection:
 class Catalog:
     """Every model name that a request may use: `auto`, aliases, catalogue names and `provider/model`.
 
-    SettingsError when two targets have one name, or an alias names nothing or hides another name.
+    SettingsError when two targets have one name, or an alias is empty, names nothing or hides another name.
     """
 
     def __init__(self, targets: Sequence[DeploymentTarget], aliases: Mapping[str, Sequence[str]]) -> None:
@@ -58,6 +58,8 @@ class Catalog:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise SettingsError(f"target {twice[0]} stands twice: expected each provider and model once")
+        if any(target.model == AUTO for target in targets):
+            raise SettingsError(f"a model cannot be called {AUTO}: that name stands for all of them")
         self.targets = tuple(targets)
         self._by_name: dict[str, Selection] = {t.name: Selection.of(t.name, [t]) for t in targets}
         for model in dict.fromkeys(target.model for target in targets):
@@ -70,6 +72,10 @@ class Catalog:
 
     def _alias(self, alias: str, members: Sequence[str]) -> Selection:
         unknown = [member for member in members if member not in self._by_name]
+        if alias == AUTO or alias in self._by_name or "/" in alias:
+            raise SettingsError(f"an alias cannot be called {alias}: expected a name without / that nothing else has")
+        if not members:
+            raise SettingsError(f"alias {alias} is empty: expected names of targets or models")
         if unknown:
             known = ", ".join(self._by_name)
             raise SettingsError(f"alias {alias} names {unknown[0]}, which no target has: expected some of {known}")
@@ -85,7 +91,7 @@ class Catalog:
         """Everything that `resolve` knows, `auto` first, then aliases, catalogue names and targets."""
         plain = [name for name in self._by_name if name != AUTO]
         rank = {name: (name not in self.aliases, "/" in name, name) for name in plain}
-        return (AUTO, *sorted(plain, key=rank.__getitem__))
+        return (*([AUTO] if self.targets else []), *sorted(plain, key=rank.__getitem__))
 
     def resolve(self, name: str) -> Selection:
         """The candidates of a request for `name`; RequestError `model_not_found`."""

@@ -14,11 +14,21 @@ from evolving_ai.domain.decision import Constraints
 from evolving_ai.domain.identity import Principal
 from evolving_ai.errors import RequestError
 
-__all__ = ["ChatRequest", "Demands", "last_user_text", "prompt_hash", "read_chat_body", "worst_case_tokens"]
+__all__ = [
+    "ChatRequest",
+    "Demands",
+    "last_user_text",
+    "prompt_hash",
+    "read_chat_body",
+    "read_json_object",
+    "worst_case_tokens",
+]
 
 _MEDIA_TOKENS = 20_000
 """What one image, sound or file may count for: above every figure that a provider documents for one part."""
 _MAX_CHOICES = 128
+_MAX_DEPTH = 200
+"""Of lists and objects in each other: less than the writer of JSON takes, so that what was read can be sent on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +71,40 @@ class ChatRequest:
         return bool(isinstance(options, dict) and options.get("include_usage"))
 
 
-def read_chat_body(raw: bytes) -> dict[str, Any]:
-    """The JSON object of a chat completion; RequestError `invalid_json` or `invalid_request`."""
+def read_json_object(raw: bytes) -> dict[str, Any]:
+    """The JSON object that a body is; RequestError `invalid_json` or `invalid_request`.
+
+    It can be written again: nothing is nested deeper than the writer goes.
+    """
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
         raise RequestError("invalid_json", f"the body is not JSON: {exc}", hint="send one JSON object") from exc
     if not isinstance(body, dict):
-        raise RequestError("invalid_request", f"the body is a JSON {type(body).__name__}, expected an object")
+        raise RequestError("invalid_request", f"the body is {_shown(body)}, expected a JSON object")
+    # Counting brackets is next to nothing; only bodies that could be too deep are looked at.
+    if raw.count(b"[") + raw.count(b"{") > _MAX_DEPTH and _is_deeper_than(body, _MAX_DEPTH):
+        raise RequestError("invalid_request", f"the body is nested too deeply: expected at most {_MAX_DEPTH} levels")
+    return body
+
+
+def _is_deeper_than(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        inner = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [item for items in inner for item in items if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def read_chat_body(raw: bytes) -> dict[str, Any]:
+    """The JSON object of a chat completion; RequestError `invalid_json` or `invalid_request`."""
+    body = read_json_object(raw)
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise _wrong("model", body.get("model"), "the name of a model, or auto")
     _check_messages(body.get("messages"))
-    if body.get("stream") not in (None, True, False):
+    if not isinstance(body.get("stream"), bool | None):
         raise _wrong("stream", body["stream"], "true or false")
     for name, highest in (("max_tokens", None), ("max_completion_tokens", None), ("n", _MAX_CHOICES)):
         value = body.get(name)
@@ -92,8 +124,15 @@ def _check_messages(messages: Any) -> None:
 
 
 def _wrong(name: str, value: Any, expected: str) -> RequestError:
-    found = "is missing" if value is None else f"cannot be {repr(value)[:60]}"
+    found = "is missing" if value is None else f"cannot be {_shown(value)}"
     return RequestError("invalid_request", f"{name} {found}: expected {expected}", param=name)
+
+
+def _shown(value: Any) -> str:
+    """A JSON value in a few words, however large it is."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return repr(value[:60]) if isinstance(value, str) else str(orjson.dumps(value), "ascii")
 
 
 def last_user_text(messages: list[dict[str, Any]]) -> str:
@@ -131,5 +170,6 @@ def worst_case_tokens(request: ChatRequest, max_output_tokens: int) -> tuple[int
         if isinstance(message.get("content"), list)
         for part in message["content"]
     )
-    asked = body.get("max_completion_tokens") or body.get("max_tokens") or max_output_tokens
+    # Of two limits, providers obey one or the other.
+    asked = max(body.get("max_completion_tokens") or 0, body.get("max_tokens") or 0) or max_output_tokens
     return request.input_bytes + media * _MEDIA_TOKENS, min(asked, max_output_tokens) * (body.get("n") or 1)

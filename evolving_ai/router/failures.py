@@ -5,9 +5,18 @@ from collections.abc import Sequence
 from evolving_ai.domain.outcome import Attempt, AttemptResult
 from evolving_ai.errors import RequestError, UpstreamError
 
-__all__ = ["explained_failure"]
+__all__ = ["explained_failure", "refusal_status"]
 
 _DEFAULT_WAIT_S = 1.0
+
+
+def refusal_status(refusal: UpstreamError) -> int:
+    """The status with which a provider's refusal of the request reaches the caller: the provider's own, if it is one.
+
+    400 where there is none, or none of a caller's mistake.
+    """
+    status = refusal.status
+    return status if status is not None and 400 <= status < 500 else 400
 
 
 def explained_failure(attempts: Sequence[Attempt], last: UpstreamError | None) -> RequestError:

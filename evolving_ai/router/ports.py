@@ -166,7 +166,9 @@ class Policy(Protocol):
 
     def decide(
         self, prompt: str, constraints: Constraints, *, seed: int, context: Mapping[str, str] | None = None
-    ) -> DecidedPolicy: ...
+    ) -> DecidedPolicy:
+        """Decide one request. DataError when none of the eligible models is known to it."""
+        ...
 
 
 class KeyRing(Protocol):

@@ -18,11 +18,11 @@ from evolving_ai.domain.money import format_usd
 from evolving_ai.domain.outcome import AttemptResult
 from evolving_ai.domain.problem import PROBLEMS
 from evolving_ai.domain.target import DeploymentTarget, ProviderKind
-from evolving_ai.errors import RequestError, UpstreamError
+from evolving_ai.errors import DataError, RequestError, UpstreamError
 from evolving_ai.router.breaker import Breakers
 from evolving_ai.router.catalog import Catalog, Selection
 from evolving_ai.router.chat_request import ChatRequest, last_user_text, prompt_hash, worst_case_tokens
-from evolving_ai.router.failures import explained_failure
+from evolving_ai.router.failures import explained_failure, refusal_status
 from evolving_ai.router.plan import first_target, targets_in_order
 from evolving_ai.router.ports import (
     ChatCall,
@@ -79,6 +79,7 @@ class _Attempt:
     reservation: int
     started_s: float
     first_byte_s: float | None = None
+    envelope_bytes: int = 0
     output_bytes: int = 0
     usage: Usage | None = None
 
@@ -123,7 +124,10 @@ class RequestPath:
         policy = self._policy(demands.dna)
         prompt = last_user_text(request.body["messages"])
         constraints = _constraints(demands.constraints or _ANY, selection)
-        decided = policy.decide(prompt, constraints, seed=request.seed)
+        try:
+            decided = policy.decide(prompt, constraints, seed=request.seed)
+        except DataError as exc:
+            raise _unknown_to_policy(request) from exc
         if "max_cost_usd" in decided.decision.relaxed:
             raise RequestError(
                 "invalid_request",
@@ -178,8 +182,8 @@ class RequestPath:
                 self._fail(run, attempt, exc)
                 failure = self._go_on_after(exc)
                 continue
-            except asyncio.CancelledError:
-                self._end(run, attempt, AttemptResult.CANCELLED, None)
+            except BaseException as exc:
+                self._end(run, attempt, _result_of(exc), None)
                 raise
             attempt.usage = completion.usage
             attempt.output_bytes = len(completion.body)
@@ -189,7 +193,7 @@ class RequestPath:
             if run.request.records_content:
                 run.answer = _content(run, completion.body)
             return completion
-        raise explained_failure(run.attempts, failure)
+        raise self._failure(run, failure)
 
     # --- Streams ------------------------------------------------------------------------------------------------------
 
@@ -206,30 +210,31 @@ class RequestPath:
         except BaseException:
             self._leave(request)
             raise
-        headers = [*run.headers(cost=False, extra_attempts=1), *_passed_on(held[0].headers or {} if held else {})]
-        return StreamedAnswer(self._relay(run, attempt, parts, held), headers)
+        events = self._relay(run, attempt, parts, held)
+        await anext(events)  # into its block: closed before its first event, it still settles and records
+        headers = [*run.headers(cost=False, extra_attempts=1), *_passed_on(held[0].headers or {})]
+        return StreamedAnswer(events, headers)
 
     async def _first_content(self, run: Run) -> tuple[_Attempt, AsyncIterator[StreamPart], list[StreamPart]]:
         failure: UpstreamError | None = None
         for target in self._plan(run):
             attempt = await self._reserve(run, target)
-            parts = self._provider(target).stream(self._call(run, attempt))
             try:
+                parts = self._provider(target).stream(self._call(run, attempt))
                 held = await self._until_content(run, attempt, parts)
             except UpstreamError as exc:
                 self._fail(run, attempt, exc)
                 failure = self._go_on_after(exc)
                 continue
-            except asyncio.CancelledError:
-                await _close(parts)
-                self._end(run, attempt, AttemptResult.CANCELLED, None)
+            except BaseException as exc:
+                self._end(run, attempt, _result_of(exc), None)
                 raise
             run.target = target
             run.first_byte_s = self._clock.monotonic_s() - run.request.arrived_s
             attempt.first_byte_s = self._clock.monotonic_s() - attempt.started_s
             run.score = _score_in(held[0].headers or {})
             return attempt, parts, held
-        raise explained_failure(run.attempts, failure)
+        raise self._failure(run, failure)
 
     async def _until_content(self, run: Run, attempt: _Attempt, parts: AsyncIterator[StreamPart]) -> list[StreamPart]:
         held: list[StreamPart] = []
@@ -241,8 +246,10 @@ class RequestPath:
                     self._look_at(run, attempt, part)
                     if part.has_content or part.finish_reason is not None or len(held) >= _MAX_HELD_PARTS:
                         return held
-        except TimeoutError as exc:
+        except BaseException as exc:
             await _close(parts)
+            if not isinstance(exc, TimeoutError):
+                raise
             text = f"{attempt.target.name} sent no content within {wait_s:.1f} s"
             raise UpstreamError(AttemptResult.TIMEOUT, text) from exc
         if not held:
@@ -256,6 +263,7 @@ class RequestPath:
         result, error_code = AttemptResult.CANCELLED, None
         texts = [part.data for part in held] if run.request.records_content else None
         try:
+            yield b""
             for part in held:
                 if wants_usage or not part.is_usage_only:
                     yield b"data: " + part.data + b"\n\n"
@@ -269,19 +277,26 @@ class RequestPath:
         except UpstreamError as exc:
             result, error_code = AttemptResult(exc.result), "all_targets_failed"
             yield _error_event(exc, run.request.decision_id)
+        except Exception:
+            result, error_code = AttemptResult.MALFORMED, "internal_error"
+            raise
         finally:
-            await _close(parts)
+            # Before anything is awaited: a second cancellation may come at every await.
             self._end(run, attempt, result, 200)
             if texts is not None:
                 run.answer = _content(run, b"[" + b",".join(texts) + b"]")
             self._record(run, 200, error_code or (None if result is AttemptResult.OK else "client_closed"))
             self._leave(run.request)
+            await _close(parts)
         yield f": x-evolving-cost-usd {format_usd(run.cost_nano_usd)}\n\n".encode()
         if result is AttemptResult.OK:
             yield b"data: [DONE]\n\n"
 
     def _look_at(self, run: Run, attempt: _Attempt, part: StreamPart) -> None:
-        attempt.output_bytes += len(part.data) if part.has_content else 0
+        if part.has_content:
+            attempt.output_bytes += max(_BYTES_PER_TOKEN, len(part.data) - attempt.envelope_bytes)
+        else:
+            attempt.envelope_bytes = attempt.envelope_bytes or len(part.data)
         attempt.usage = part.usage or attempt.usage
         run.finish_reason = part.finish_reason or run.finish_reason
 
@@ -291,6 +306,8 @@ class RequestPath:
         now_s = self._clock.monotonic_s()
         decision, selection = run.decided.decision, run.selection
         tried = None
+        if now_s >= run.deadline_s:
+            return
         if (first := first_target(decision, selection, self.breakers, now_s)) is not None:
             tried = first
             yield first
@@ -307,12 +324,23 @@ class RequestPath:
         """Money for the worst case of one attempt; RequestError when there is none."""
         request = run.request
         amount = target.price.cost_nano_usd(*worst_case_tokens(request, target.max_output_tokens))
+        # Taken before anything is awaited, or two requests would try a target that one of them should.
+        self.breakers.take(target.name, self._clock.monotonic_s())
         reservation = self._purse.try_reserve(request.principal, amount)
         if reservation is None:
-            reservation = await self._purse.reserve(request.principal, amount)
-        now_s = self._clock.monotonic_s()
-        self.breakers.take(target.name, now_s)
-        return _Attempt(target, reservation, now_s)
+            reservation = await self._waited_for(run, target, amount)
+        return _Attempt(target, reservation, self._clock.monotonic_s())
+
+    async def _waited_for(self, run: Run, target: DeploymentTarget, amount_nano_usd: int) -> int:
+        left_s = max(0.001, run.deadline_s - self._clock.monotonic_s())
+        try:
+            async with asyncio.timeout(left_s):
+                return await self._purse.reserve(run.request.principal, amount_nano_usd)
+        except BaseException as exc:
+            self.breakers.tell(target.name, AttemptResult.UNAVAILABLE, self._clock.monotonic_s())
+            if not isinstance(exc, TimeoutError):
+                raise
+            raise RequestError("upstream_timeout", "the budget gave no answer before the deadline") from exc
 
     def _call(self, run: Run, attempt: _Attempt) -> ChatCall:
         left_s = max(0.001, run.deadline_s - attempt.started_s)
@@ -324,7 +352,10 @@ class RequestPath:
         usage = attempt.usage or self._estimated(run, attempt, result)
         cost = target.price.cost_nano_usd(usage.input_tokens, usage.output_tokens)
         self._purse.settle(attempt.reservation, run.request.principal, target.name, cost)
-        self.breakers.tell(target.name, result, now_s)
+        allowed_s = run.deadline_s - attempt.started_s
+        # A target that had less time than it may take did not fail: the caller's deadline came.
+        is_cut_short = result is AttemptResult.TIMEOUT and allowed_s < _least_wait_s(run, attempt)
+        self.breakers.tell(target.name, AttemptResult.CANCELLED if is_cut_short else result, now_s)
         run.note(
             target,
             result,
@@ -340,15 +371,22 @@ class RequestPath:
         """What an attempt that nobody counted is taken to have used.
 
         A provider that answered with an error, or was never reached, bills nothing. One that was cut off may well bill
-        what it had read and written: four bytes are one token.
+        what it had read and written: four bytes are one token, and never more than was reserved.
         """
         billed = result in (AttemptResult.OK, AttemptResult.TIMEOUT, AttemptResult.CANCELLED)
         if not billed and not attempt.output_bytes:
             return _NO_USAGE
-        return Usage(run.request.input_bytes // _BYTES_PER_TOKEN, -(-attempt.output_bytes // _BYTES_PER_TOKEN))
+        _, most = worst_case_tokens(run.request, attempt.target.max_output_tokens)
+        written = -(-attempt.output_bytes // _BYTES_PER_TOKEN)
+        return Usage(run.request.input_bytes // _BYTES_PER_TOKEN, min(written, most))
 
     def _fail(self, run: Run, attempt: _Attempt, exc: UpstreamError) -> None:
         self._end(run, attempt, AttemptResult(exc.result), exc.status)
+
+    def _failure(self, run: Run, last: UpstreamError | None) -> RequestError:
+        if not run.attempts and self._clock.monotonic_s() < run.deadline_s:
+            return _unknown_to_policy(run.request)
+        return explained_failure(run.attempts, last)
 
     @staticmethod
     def _go_on_after(exc: UpstreamError) -> UpstreamError:
@@ -381,7 +419,7 @@ class RequestPath:
         if isinstance(exc, RequestError):
             self._record(run, PROBLEMS[exc.code].status, exc.code)
         elif isinstance(exc, UpstreamError):
-            self._record(run, exc.status or 502, "provider_refused")
+            self._record(run, refusal_status(exc), "invalid_request")
         elif isinstance(exc, asyncio.CancelledError):
             self._record(run, 499, "client_closed")
         else:
@@ -394,11 +432,28 @@ def _constraints(demanded: Constraints, selection: Selection) -> Constraints:
     return Constraints(demanded.max_cost_usd, demanded.min_quality, selection.models)
 
 
+def _unknown_to_policy(request: ChatRequest) -> RequestError:
+    text = f"the live DNA knows no target of {request.model} yet"
+    return RequestError("not_ready", text, hint="it is fitted again after the pool has changed", retry_after_s=1.0)
+
+
+def _result_of(exc: BaseException) -> AttemptResult:
+    """How an attempt ended that no UpstreamError explains: the client left, or nobody foresaw that answer."""
+    return AttemptResult.CANCELLED if isinstance(exc, asyncio.CancelledError) else AttemptResult.MALFORMED
+
+
+def _least_wait_s(run: Run, attempt: _Attempt) -> float:
+    """How long a target is waited for before silence says something about it."""
+    is_waiting_for_content = run.request.is_stream and attempt.first_byte_s is None
+    return attempt.target.first_byte_timeout_s if is_waiting_for_content else attempt.target.timeout_s
+
+
 async def _close(parts: AsyncIterator[StreamPart]) -> None:
-    if isinstance(parts, AsyncGenerator):
+    close = getattr(parts, "aclose", None)
+    if close is not None:
         # What an iterator says while it is closed no longer matters to anybody.
         with contextlib.suppress(UpstreamError):
-            await parts.aclose()
+            await close()
 
 
 def _passed_on(headers: Mapping[str, str]) -> Iterator[tuple[bytes, bytes]]:
@@ -408,7 +463,12 @@ def _passed_on(headers: Mapping[str, str]) -> Iterator[tuple[bytes, bytes]]:
 
 def _score_in(headers: Mapping[str, str]) -> float | None:
     text = headers.get("x-replay-score")
-    return None if text is None else float(text)
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError):
+        score = float(text)
+        return score if 0 <= score <= 1 else None
+    return None
 
 
 def _error_event(exc: UpstreamError, decision_id: str) -> bytes:
@@ -425,4 +485,5 @@ def _error_event(exc: UpstreamError, decision_id: str) -> bytes:
 
 
 def _content(run: Run, answer: bytes) -> str:
-    return f'{{"messages":{orjson.dumps(run.request.body["messages"]).decode()},"answer":{answer.decode()}}}'
+    messages = orjson.dumps(run.request.body["messages"]).decode()
+    return f'{{"messages":{messages},"answer":{answer.decode(errors="replace")}}}'

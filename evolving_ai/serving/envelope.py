@@ -11,6 +11,7 @@ from evolving_ai.errors import CorruptionError
 __all__ = ["Caller", "Envelope", "pack", "unpack"]
 
 _LENGTH = struct.Struct("<I")
+_DAMAGED = "a message between deployments is damaged: are all of one release?"
 
 
 class Envelope(NamedTuple):
@@ -40,5 +41,7 @@ def unpack(payload: bytes) -> Envelope:
         (length,) = _LENGTH.unpack_from(payload)
         head = orjson.loads(payload[_LENGTH.size : _LENGTH.size + length])
     except (struct.error, orjson.JSONDecodeError) as exc:
-        raise CorruptionError("a message between deployments is damaged: are all of one release?") from exc
+        raise CorruptionError(_DAMAGED) from exc
+    if not isinstance(head, dict):
+        raise CorruptionError(_DAMAGED)
     return Envelope(head, payload[_LENGTH.size + length :])

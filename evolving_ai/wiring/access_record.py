@@ -1,4 +1,8 @@
-"""Which keys are valid, as replicas need it: hashes, principals, limits. One file, exchanged as a whole."""
+"""Which keys are valid, and who has a budget, as replicas need it. One file, exchanged as a whole.
+
+It is the snapshot of `security.api_keys.KeyService` with `budget_scopes`, the scopes that have a budget: a replica that
+starts with control away serves those without one, and refuses those whose money it cannot lease.
+"""
 
 import json
 from collections.abc import Mapping

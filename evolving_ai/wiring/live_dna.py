@@ -79,9 +79,7 @@ class LiveDna:
             before = LiveRecord(record.rollback_target(), {})
             self._audit_change(AuditKind.DNA_PROMOTED, before, record)
 
-    def _exchange(
-        self, before: LiveRecord, commit: Commit, snapshot_hash: str, actor: str, reason: str
-    ) -> LiveRecord:
+    def _exchange(self, before: LiveRecord, commit: Commit, snapshot_hash: str, actor: str, reason: str) -> LiveRecord:
         version = self._version(commit, snapshot_hash, before.current.generation + 1, actor, reason)
         record = before.followed_by(version, commit.genome)
         save_live(self._home, record)

@@ -82,7 +82,10 @@ class LiveRecord:
 
     def read_genome(self) -> Genome:
         """The live genome, verified against its hash; CorruptionError."""
-        genome = Genome(self.genome["genes"], self.genome["schema_version"])
+        try:
+            genome = Genome(self.genome["genes"], self.genome["schema_version"])
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise CorruptionError("the live record holds no genome: expected {schema_version, genes}") from exc
         if genome.hash != self.current.dna_hash:
             raise CorruptionError(f"the live genome does not match its hash {self.current.dna_hash[:12]}")
         return genome
@@ -103,7 +106,7 @@ def load_live(home: Path) -> LiveRecord | None:
         return LiveRecord.from_json(json.loads(_path(home).read_bytes()))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise CorruptionError(
             f"{_path(home)} is damaged: restore it from a backup, or remove it to start afresh"
         ) from exc

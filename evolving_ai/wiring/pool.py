@@ -111,7 +111,7 @@ def load_pool(home: Path) -> Pool:
         return Pool.from_json(json.loads(path.read_bytes()))
     except FileNotFoundError as exc:
         raise DataError(f"{path} does not exist: expected it after `evolving-ai up`") from exc
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise CorruptionError(f"{path} is damaged: remove it and start the platform again") from exc
 
 

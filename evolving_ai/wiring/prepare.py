@@ -74,7 +74,7 @@ def prepare_home(home: Path, *, replay_urls: Mapping[str, str] | None, clock: Cl
     pool.save(home)
     with open_control(home, clock or SystemClock()) as services:
         record = _live(services, pool)
-        save_access(home, services.keys.snapshot())
+        save_access(home, {**services.keys.snapshot(), "budget_scopes": sorted(services.budgets.limits())})
     return record
 
 

@@ -78,7 +78,7 @@ class ControlPlane:
         self.campaigns = CampaignJobs(self._home, self._clock)
         await asyncio.to_thread(self.services.live.reconcile)
         await asyncio.to_thread(self._audit_start)
-        save_access(self._home, self.services.keys.snapshot())
+        await asyncio.to_thread(self._keep_access)
         self.app = build_api(self)
         self._tasks = [asyncio.create_task(self._expire()), asyncio.create_task(self._compact())]
 
@@ -166,13 +166,17 @@ class ControlPlane:
 
     async def keys_changed(self) -> None:
         """Keep and tell which keys are valid now."""
-        access = self.services.keys.snapshot()
-        await asyncio.to_thread(save_access, self._home, access)
-        await self.tell({"access": access})
+        await self.tell({"access": await asyncio.to_thread(self._keep_access)})
 
     async def budgets_changed(self) -> None:
-        """Tell which principals have a budget now."""
-        await self.tell({"budget_scopes": await asyncio.to_thread(self.spend.scopes)})
+        """Keep and tell which principals have a budget now."""
+        access = await asyncio.to_thread(self._keep_access)
+        await self.tell({"budget_scopes": access["budget_scopes"]})
+
+    def _keep_access(self) -> Mapping[str, Any]:
+        access = {**self.services.keys.snapshot(), "budget_scopes": self.spend.scopes()}
+        save_access(self._home, access)
+        return access
 
     async def exchange_pool(self, pool: Pool, *, actor: str, detail: Mapping[str, Any]) -> None:
         """Keep another pool, tell it, and write it into the audit log."""

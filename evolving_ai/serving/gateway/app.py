@@ -75,6 +75,7 @@ class GatewayApp:
         max_body_bytes: int,
         record_content: frozenset[str] = frozenset(),
         on_close: Callable[[], Awaitable[None]] | None = None,
+        watch_after_s: float = _WATCH_AFTER_S,
     ) -> None:
         self.keys = keys
         self.path = path
@@ -87,6 +88,7 @@ class GatewayApp:
         self.failed = 0
         self._record_content = record_content
         self._on_close = on_close
+        self._watch_after_s = watch_after_s
         self._ids = RequestIds(clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,7 +102,10 @@ class GatewayApp:
             self.answered += 1
         except RequestError as exc:
             self.failed += 1
-            await send_problem(send, exc, path=request.path, request_id=exchange.id.text)
+            if not exchange.has_begun:
+                await send_problem(send, exc, path=request.path, request_id=exchange.id.text)
+            elif exc.code != "client_closed":
+                raise
         except UpstreamError as exc:
             self.failed += 1
             await send_refusal(send, exc, path=request.path, request_id=exchange.id.text)
@@ -182,16 +187,17 @@ class GatewayApp:
             return
         answer = await self.complete(exchange, chat)
         headers: Headers = [_JSON, *answer.headers]
+        exchange.has_begun = True
         await send_whole(exchange.send, 200, headers, answer.body)
 
     async def complete(self, exchange: Exchange, chat: ChatRequest) -> Answer:
         """Get a whole answer; the upstream is cancelled when the client leaves."""
-        with _left_client(exchange.receive):
+        with _left_client(exchange.receive, self._watch_after_s):
             return await self.path.complete(chat)
 
     async def stream(self, exchange: Exchange, chat: ChatRequest) -> None:
         """Answer with server-sent events; the upstream is cancelled when the client leaves."""
-        with _left_client(exchange.receive):
+        with _left_client(exchange.receive, self._watch_after_s):
             answer = await self.path.stream(chat)
             headers: Headers = [_EVENTS, (b"cache-control", b"no-cache"), *answer.headers]
             exchange.has_begun = True
@@ -207,7 +213,7 @@ async def _send_events(send: Send, headers: Headers, events: AsyncGenerator[byte
 
 
 @contextlib.contextmanager
-def _left_client(receive: Receive) -> Iterator[None]:
+def _left_client(receive: Receive, after_s: float) -> Iterator[None]:
     """Cancel what happens in the block when the client goes away.
 
     Watching takes a task, which is only worth its price for requests that take long.
@@ -221,7 +227,7 @@ def _left_client(receive: Receive) -> Iterator[None]:
         if task is not None:
             task.cancel()
 
-    timer = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, lambda: watchers.append(asyncio.create_task(watch())))
+    timer = asyncio.get_running_loop().call_later(after_s, lambda: watchers.append(asyncio.create_task(watch())))
     try:
         yield
     except asyncio.CancelledError:

@@ -1,6 +1,7 @@
 """HTTP as the gateway's routes see it: requests read from ASGI under limits, answers written to it."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -30,6 +31,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 _BODY_TIMEOUT_S = 30.0
+_LENGTH_DIGITS = 18
+"""More is too large anyway, and thousands of digits are more than int reads."""
 _JSON = (b"content-type", b"application/json")
 
 
@@ -46,7 +49,7 @@ class HttpRequest:
 
     @classmethod
     def of(cls, scope: Scope) -> "HttpRequest":
-        """Read the head; RequestError `invalid_request` for a header that is no text."""
+        """Read the head: any bytes will do."""
         secret = length = encoding = None
         extras: dict[str, str] | None = None
         for name, value in scope["headers"]:
@@ -55,7 +58,7 @@ class HttpRequest:
             elif name == b"x-api-key" and secret is None:
                 secret = value
             elif name == b"content-length":
-                length = int(value) if value.isdigit() else None
+                length = int(value[:_LENGTH_DIGITS]) if value.isdigit() else None
             elif name == b"content-encoding":
                 encoding = value
             elif name.startswith(b"x-evolving-"):
@@ -122,8 +125,10 @@ def problem_headers(exc: RequestError) -> Headers:
     problem = PROBLEMS[exc.code]
     headers: Headers = [(b"x-should-retry", b"true" if problem.is_retryable else b"false")]
     if exc.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % max(1, round(exc.retry_after_s + 0.5))))
-        headers.append((b"retry-after-ms", b"%d" % max(1, round(exc.retry_after_s * 1000))))
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(exc.retry_after_s))))
+        headers.append((b"retry-after-ms", b"%d" % max(1, math.ceil(exc.retry_after_s * 1000))))
+    if problem.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
     if exc.code in ("body_too_large", "client_closed"):
         headers.append((b"connection", b"close"))  # what is still coming of the body will not be read
     return headers

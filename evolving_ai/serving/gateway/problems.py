@@ -6,6 +6,7 @@ import orjson
 
 from evolving_ai.domain.problem import PROBLEMS
 from evolving_ai.errors import RequestError, UpstreamError
+from evolving_ai.router.failures import refusal_status
 from evolving_ai.serving.gateway.messages import Headers, Send, problem_headers, send_json, send_whole
 
 __all__ = ["openai_error", "own_error", "send_problem", "send_refusal"]
@@ -32,10 +33,9 @@ async def send_problem(send: Send, exc: RequestError, *, path: str, request_id: 
 
 async def send_refusal(send: Send, exc: UpstreamError, *, path: str, request_id: str) -> None:
     """Pass on what a provider found wrong with the request, as it said it."""
-    status = exc.status if exc.status is not None and 400 <= exc.status < 500 else 400
     headers: Headers = [(b"x-request-id", request_id.encode()), (b"x-should-retry", b"false")]
     refusal = RequestError("invalid_request", str(exc))
     body = exc.body
     if body is None or path.startswith("/api/"):
         body = orjson.dumps(own_error(refusal, request_id) if path.startswith("/api/") else openai_error(refusal))
-    await send_whole(send, status, [(b"content-type", b"application/json"), *headers], body)
+    await send_whole(send, refusal_status(exc), [(b"content-type", b"application/json"), *headers], body)

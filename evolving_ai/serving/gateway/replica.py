@@ -67,6 +67,7 @@ class Gateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._purse.return_all()
         await self._handover.flush(_FLUSH_S)
+        await self._purse.close()
         await self.app.close()
 
     def stats(self) -> dict[str, float]:

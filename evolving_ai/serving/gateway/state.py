@@ -68,6 +68,7 @@ class ReplicaState:
         self._use_pool(load_pool(self._home))
         access = load_access(self._home)
         self._use_access(access)
+        self._purse.update_limits(frozenset(access["budget_scopes"]))
         live = load_live(self._home)
         if live is not None:
             self._use_policy(self._build(live))
