@@ -65,9 +65,8 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._purse.return_all()
-        await self._handover.flush(_FLUSH_S)
         await self._purse.close()
+        await self._handover.flush(_FLUSH_S)
         await self.app.close()
 
     def stats(self) -> dict[str, float]:
