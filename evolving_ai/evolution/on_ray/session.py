@@ -3,15 +3,15 @@
 import contextlib
 import os
 import shutil
-import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from evolving_ai._common.clock import Clock
 from evolving_ai._common.ids import new_id
+from evolving_ai._common.interrupts import interrupts_wait
+from evolving_ai._common.processes import end_marked
 from evolving_ai.errors import CampaignError
 
 __all__ = ["ray_session"]
@@ -48,7 +48,7 @@ def _connected() -> Iterator[None]:
         yield
         return
     try:
-        with _interrupts(deferred=True):
+        with interrupts_wait(deferred=True):
             ray.init(log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as exc:
         where = os.environ["RAY_ADDRESS"]
@@ -67,11 +67,11 @@ def _private_instance(num_cpus: int, clock: Clock) -> Iterator[None]:
     try:
         with _environment({**_SETTINGS, _MARK: str(folder)}):
             try:
-                with _interrupts(deferred=True):
+                with interrupts_wait(deferred=True):
                     _start(folder, num_cpus)
                 yield
             finally:
-                with _interrupts(deferred=False):
+                with interrupts_wait(deferred=False):
                     _stop(folder, clock)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -143,48 +143,8 @@ def _stop(folder: Path, clock: Clock) -> None:
     import ray
 
     ray.shutdown()
-    started_s = clock.monotonic_s()
-    pause = threading.Event()
-    while (alive := _processes_of(folder)) and clock.monotonic_s() < started_s + 2 * _LINGER_S:
-        if clock.monotonic_s() > started_s + _LINGER_S:
-            for process_id in alive:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(process_id, signal.SIGKILL)
-        pause.wait(0.05)
-
-
-def _processes_of(folder: Path) -> list[int]:
-    """The processes whose environment bears the mark of this instance: those that it started, and theirs.
-
-    Their command lines do not tell: Ray's agents and workers rename themselves.
-    """
-    mark = f"{_MARK}={folder}".encode()
-    found: list[int] = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if int(entry.name) != os.getpid() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-    return found
-
-
-@contextlib.contextmanager
-def _interrupts(*, deferred: bool) -> Iterator[None]:
-    """SIGINT and SIGTERM do nothing inside the block; `deferred`: one that came becomes a KeyboardInterrupt after it.
-
-    An import of Ray, its start or its end that is cut in two would leave processes behind.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if came and deferred:
-        raise KeyboardInterrupt
+    # Their command lines do not tell: Ray's agents and workers rename themselves.
+    end_marked(f"{_MARK}={folder}", clock, linger_s=_LINGER_S, give_up_s=2 * _LINGER_S)
 
 
 def _first_line(exc: Exception) -> str:
