@@ -46,18 +46,16 @@ class EnginePolicy:
         return DecidedPolicy(decision, features, seed)
 
     def _explored(self, decision: Decision, seed: int) -> Decision:
-        best = decision.chosen
-        others = [place for place, score in enumerate(decision.score_values) if score != -math.inf and place != best]
-        if not others:
-            return decision
-        floor = min(self._floor, 1.0 / (len(others) + 1))
+        models, qualities, costs_usd, values, best, _, dna_hash, snapshot_hash, relaxed = decision
+        others = len(values) - 1 - values.count(-math.inf)
+        floor = min(self._floor, 1.0 / (others + 1))
         draw = unit_draw(seed)
-        if draw >= len(others) * floor:
-            chosen, propensity = best, 1.0 - len(others) * floor
-        else:
-            # The product can round up to the end of the last share.
-            chosen, propensity = others[min(int(draw / floor), len(others) - 1)], floor
-        return Decision(*decision[:4], chosen, propensity, *decision[6:])
+        chosen, propensity = best, 1.0 - others * floor
+        if draw < others * floor:
+            places = [place for place, value in enumerate(values) if value != -math.inf and place != best]
+            # The quotient can round up to the end of the last share.
+            chosen, propensity = places[min(int(draw / floor), others - 1)], floor
+        return Decision(models, qualities, costs_usd, values, chosen, propensity, dna_hash, snapshot_hash, relaxed)
 
 
 def unit_draw(seed: int) -> float:
