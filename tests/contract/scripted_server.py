@@ -86,8 +86,11 @@ class ScriptedServer:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 while await self.script(await self._read(reader, writer, number)):
                     pass
-        finally:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> Exchange:
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
