@@ -16,6 +16,7 @@ LONG: Mapping[str, str] = {
     "evolving_ai/decision/fitting.py:_FoldFit.snapshot": "one line for each array of the snapshot, named in one place",
     "evolving_ai/decision/genes.py:_feature_genes": "a table: one entry for each gene",
     "evolving_ai/decision/genes.py:_quality_genes": "a table: one entry for each gene",
+    "evolving_ai/router/run.py:Run.outcome": "one line for each field of an outcome",
 }
 SIDE_EFFECTS: Mapping[str, str] = {}
 BROAD_EXCEPTS: Mapping[str, str] = {

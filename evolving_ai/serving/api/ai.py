@@ -15,10 +15,12 @@ __all__ = [
     "ChatBody",
     "CompletionAnswer",
     "CompletionBody",
+    "ProviderView",
     "ProvidersView",
     "RouteAnswer",
     "RouteBody",
     "RouteCandidate",
+    "TargetView",
     "UsageView",
     "ai_router",
 ]

@@ -15,7 +15,15 @@ from evolving_ai.errors import RequestError
 from evolving_ai.serving.api.principal import current_principal, tenant_seen
 from evolving_ai.stores.ports import OutcomeStore, RecordedOutcome
 
-__all__ = ["DecisionServices", "DecisionView", "FeedbackRequest", "decisions_router"]
+__all__ = [
+    "AttemptView",
+    "CandidateView",
+    "DecisionServices",
+    "DecisionView",
+    "FeedbackRequest",
+    "FeedbackView",
+    "decisions_router",
+]
 
 
 class FeedbackRequest(BaseModel):

@@ -10,7 +10,15 @@ from evolving_ai.serving.api.principal import current_principal
 from evolving_ai.serving.control.live import live_view
 from evolving_ai.wiring.live_record import LiveRecord
 
-__all__ = ["LiveDnaServices", "LiveView", "PromoteRequest", "RollbackRequest", "dna_router"]
+__all__ = [
+    "LiveDnaServices",
+    "LiveHistory",
+    "LiveVersionView",
+    "LiveView",
+    "PromoteRequest",
+    "RollbackRequest",
+    "dna_router",
+]
 
 
 class PromoteRequest(BaseModel):

@@ -1,7 +1,7 @@
 """The API of the control deployment: its routers, the one error form, the OpenAPI document of the whole platform."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -20,16 +20,13 @@ from evolving_ai.serving.api.dna import dna_router
 from evolving_ai.serving.api.evolution import evolution_router
 from evolving_ai.serving.api.keys import keys_router
 from evolving_ai.serving.api.system import system_router
-from evolving_ai.serving.control.desk import ControlDesk
+from evolving_ai.serving.control.desk import ControlDesk, ControlParts
 from evolving_ai.serving.gateway.problems import own_error
-
-if TYPE_CHECKING:
-    from evolving_ai.serving.control.plane import ControlPlane
 
 __all__ = ["api_error", "build_api"]
 
 
-def build_api(plane: "ControlPlane") -> FastAPI:
+def build_api(plane: ControlParts) -> FastAPI:
     """The ASGI application. Requests come with a principal that the gateway found (see `control.http`)."""
     app = FastAPI(
         title="evolving_ai",

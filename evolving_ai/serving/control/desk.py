@@ -3,30 +3,43 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from evolving_ai._common.clock import Clock
 from evolving_ai.domain.identity import Principal
 from evolving_ai.optimizer.budgets import BudgetBook
 from evolving_ai.router.catalog import Catalog
 from evolving_ai.security.api_keys import KeyService
-from evolving_ai.serving.control.live import live_view
-from evolving_ai.serving.control.replicas import stats_json
+from evolving_ai.serving.control.live import LiveExchange, live_view
+from evolving_ai.serving.control.replicas import Replicas, stats_json
 from evolving_ai.stores.ports import AuditLog, OutcomeStore
 from evolving_ai.wiring.campaign_jobs import CampaignJobs
+from evolving_ai.wiring.control import ControlServices
 from evolving_ai.wiring.live_record import LiveRecord
-from evolving_ai.wiring.pool import load_pool
+from evolving_ai.wiring.pool import Pool, load_pool
 
-if TYPE_CHECKING:
-    from evolving_ai.serving.control.plane import ControlPlane
+__all__ = ["ControlDesk", "ControlParts", "EvolutionDesk"]
 
-__all__ = ["ControlDesk", "EvolutionDesk"]
+
+class ControlParts(Protocol):
+    """What the desks need of the control plane."""
+
+    services: ControlServices
+    live: LiveExchange
+    replicas: Replicas
+    campaigns: CampaignJobs
+
+    async def keys_changed(self) -> None: ...
+
+    async def budgets_changed(self) -> None: ...
+
+    async def exchange_pool(self, pool: Pool, *, actor: str, detail: Mapping[str, Any]) -> None: ...
 
 
 class ControlDesk:
     """Implements the `...Services` protocols of `serving.api`, but evolution's, which is beside it."""
 
-    def __init__(self, plane: "ControlPlane") -> None:
+    def __init__(self, plane: ControlParts) -> None:
         self._plane = plane
         self.evolution = EvolutionDesk(plane)
 
@@ -110,7 +123,7 @@ class ControlDesk:
 class EvolutionDesk:
     """What the routes of evolution need."""
 
-    def __init__(self, plane: "ControlPlane") -> None:
+    def __init__(self, plane: ControlParts) -> None:
         self._plane = plane
 
     @property

@@ -1,7 +1,7 @@
 """The learner: asks control for rated outcomes, and publishes the snapshots that they lead to.
 
 It holds no truth: it starts from the live snapshot and the place up to which outcomes are learned, which is kept in a
-file of its own. With the learner dead, traffic goes on with the last snapshot; when it is back, it goes on where it was.
+file of its own. With the learner dead, traffic goes on with the last snapshot; when it is back, it goes on from there.
 """
 
 import asyncio
@@ -39,6 +39,11 @@ class _Course:
     learner: LiveLearner
     dna_hash: str
     published: set[str]
+
+    def leads_to(self, dna_hash: str, snapshot_hash: str) -> bool:
+        """Whether what is live is what this course began with, or a snapshot that came of it."""
+        known = {self.learner.base.hash, *self.published}
+        return dna_hash == self.dna_hash and snapshot_hash in known
 
 
 class Learner:
@@ -106,9 +111,8 @@ class Learner:
         """Begin a new course when something else is live than what this one began with or led to."""
         live = record.current
         course = self._course
-        if course is not None and course.dna_hash == live.dna_hash:
-            if live.snapshot_hash == course.learner.base.hash or live.snapshot_hash in course.published:
-                return
+        if course is not None and course.leads_to(live.dna_hash, live.snapshot_hash):
+            return
         learner = LiveLearner(record.read_genome(), self._snapshots.get(live.snapshot_hash), self._settings)
         self._course = _Course(learner, live.dna_hash, set())
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess  # nosec B404 - runs our own command line
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +34,12 @@ _TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A running installation."""
+    """A running installation; `started_s` is how long it took until it was healthy."""
 
     home: Path
     url: str
     key: str
+    started_s: float
 
     def cli(self, *arguments: str) -> Any:
         """What a command prints with --json. PlatformError when it fails."""
@@ -72,10 +74,12 @@ def running_platform(
     home.mkdir(mode=0o700, parents=True)
     config = _config(upstream, table, models[:_TARGETS], port)
     (home / "config.yaml").write_text(yaml.safe_dump({**config, **(settings or {})}), encoding="utf-8")
+    begin_s = time.monotonic()
     _cli(home, "up", "--detach")
+    started_s = time.monotonic() - begin_s
     try:
         key = (home / "admin.token").read_text(encoding="utf-8").strip()
-        platform = Platform(home, f"http://127.0.0.1:{port}", key)
+        platform = Platform(home, f"http://127.0.0.1:{port}", key, started_s)
         changes = [f"{gene}={value}" for gene, value in FITTED_GENES.items()]
         _cli(home, "dna", "commit", *changes, "--message", "A policy that reads every prompt")
         platform.request("POST", "/api/v1/dna/promote", {"ref": "main"})
