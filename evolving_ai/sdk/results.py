@@ -1,0 +1,302 @@
+"""What calls return: the platform's answers, checked and typed.
+
+A result is read tolerantly: fields that this release does not know stay reachable as attributes, and what an older
+platform may not send has a default; a field of the wrong type is refused. They are the client's own models, not the
+server's: a client must read answers of other releases, and must not load the server to do so.
+Money is in dollars as an exact Decimal; times are seconds, or ISO 8601 where they are text.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Attempt",
+    "Budget",
+    "Candidate",
+    "ChatResult",
+    "CompletionResult",
+    "Config",
+    "Decision",
+    "EvolutionStatus",
+    "Feedback",
+    "Health",
+    "Key",
+    "LiveDna",
+    "LiveVersion",
+    "Metrics",
+    "NewKey",
+    "Provider",
+    "Route",
+    "Target",
+    "Usage",
+    "text_of",
+]
+
+_GOING_ON = frozenset({"created", "running"})
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+
+
+# --- Answers of models ------------------------------------------------------------------------------------------------
+
+
+class Usage(_Result):
+    """Tokens, as the provider counted them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+class _Answer(_Result):
+    """`decision_id` is the key of feedback and of explain; `dna` and `snapshot` are the first 12 digits of hashes.
+
+    `target` is `provider/model`; `attempts` counts the calls to targets that it took; `cost_usd` is None where it is
+    not known (a stream of a platform that does not tell it).
+    """
+
+    decision_id: str = Field(validation_alias="id")
+    model: str
+    target: str
+    finish_reason: str | None = None
+    usage: Usage = Usage()
+    cost_usd: Decimal | None = None
+    attempts: int = 1
+    dna: str = ""
+    snapshot: str = ""
+    raw: dict[str, Any] = Field(default_factory=dict, repr=False, description="The answer's JSON as it came.")
+
+
+class ChatResult(_Answer):
+    """The answer of a conversation. `message` is OpenAI's, so it can be appended to the messages of the next call."""
+
+    message: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """What was said, without tool calls; empty when nothing was."""
+        return text_of(self.message.get("content"))
+
+
+class CompletionResult(_Answer):
+    """The answer to a prompt."""
+
+    text: str
+
+
+# --- Decisions --------------------------------------------------------------------------------------------------------
+
+
+class Candidate(_Result):
+    """A model as the policy saw it. `score` None: it was not allowed; the chosen one has a propensity above 0."""
+
+    model: str
+    quality: float
+    cost_usd: float
+    score: float | None = None
+    targets: list[str] = Field(default_factory=list)
+    propensity: float = 0.0
+    is_chosen: bool = False
+
+
+class Route(_Result):
+    """A decision that nothing was done about; `relaxed` names the demands that no model met."""
+
+    chosen: str
+    candidates: list[Candidate]
+    relaxed: list[str] = Field(default_factory=list)
+    dna: str = ""
+    snapshot: str = ""
+
+
+class Attempt(_Result):
+    """One call to one target; `result` is `ok` or what went wrong."""
+
+    target: str
+    result: str
+    status: int | None = None
+    first_byte_s: float | None = None
+    latency_s: float
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+
+
+class Feedback(_Result):
+    """The feedback that stands about a decision: `score` is 0 (useless) to 1 (perfect)."""
+
+    decision_id: str
+    score: float
+    comment: str | None = None
+
+
+class Decision(_Result):
+    """A decision explained: what was known, what was chosen, with which propensity, and what came of it."""
+
+    decision_id: str
+    requested_model: str
+    dna_hash: str
+    snapshot_hash: str
+    candidates: list[Candidate]
+    propensity: float
+    relaxed: list[str] = Field(default_factory=list)
+    attempts: list[Attempt] = Field(default_factory=list)
+    target: str | None = None
+    status: int
+    error_code: str | None = None
+    finish_reason: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    first_byte_s: float | None = None
+    latency_s: float
+    overhead_s: float = 0.0
+    time_s: float
+    score: float | None = None
+    tags: list[str] = Field(default_factory=list)
+    content: str | None = None
+    feedback: Feedback | None = None
+
+    @property
+    def chosen(self) -> Candidate | None:
+        """The chosen candidate; None when the platform marks none."""
+        return next((candidate for candidate in self.candidates if candidate.is_chosen), None)
+
+
+class Target(_Result):
+    """A model at a provider, with its price in dollars for a million tokens and the state of its breaker."""
+
+    name: str
+    model: str
+    input_usd_per_million: float | None = None
+    output_usd_per_million: float | None = None
+    breaker: str = "closed"
+
+
+class Provider(_Result):
+    """A provider; `is_ready`: its key, if it needs one, is there. Kind `replay`: its answers are recorded ones."""
+
+    name: str
+    kind: str
+    region: str | None = None
+    is_ready: bool
+    targets: list[Target] = Field(default_factory=list)
+
+
+# --- Evolution and DNA ------------------------------------------------------------------------------------------------
+
+
+class EvolutionStatus(_Result):
+    """A campaign now.
+
+    `fitness_score` is the best utility so far over the oracle's, 0 to 1 (None before the first result); `best` maps
+    each objective to its best score so far; `winner` is the commit of the winner once there is one. `state` is
+    `created`, `running`, or how it ended: a target fitness that was not reached is `budget_exhausted`, no failure.
+    """
+
+    id: str
+    state: str
+    reason: str = ""
+    fitness_score: float | None = None
+    target_fitness: float | None = None
+    iterations: int = 0
+    max_iterations: int = 0
+    best: dict[str, float] = Field(default_factory=dict)
+    winner: str | None = None
+    winner_dna_hash: str | None = None
+    elapsed_s: float = 0.0
+    updated: str | None = None
+    is_stop_requested: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.state not in _GOING_ON
+
+
+class LiveVersion(_Result):
+    """DNA that is or was live; `generation` counts exchanges."""
+
+    generation: int
+    commit: str
+    dna_hash: str
+    snapshot_hash: str
+    since: str
+    actor: str = ""
+    reason: str = ""
+
+
+class LiveDna(LiveVersion):
+    """The live DNA with its genes."""
+
+    genes: dict[str, Any] = Field(default_factory=dict)
+
+
+# --- The installation -------------------------------------------------------------------------------------------------
+
+
+class Health(_Result):
+    """`status` is `ok`, `degraded` (control is not there: traffic goes on) or `starting` (nothing is live yet)."""
+
+    status: str
+    version: str
+    replica: str = ""
+    live: dict[str, Any] | None = None
+    control: bool = False
+
+
+class Metrics(_Result):
+    """Counts over all replicas, of each replica, and of what is stored."""
+
+    totals: dict[str, float] = Field(default_factory=dict)
+    replicas: list[dict[str, Any]] = Field(default_factory=list)
+    outcomes: dict[str, int] = Field(default_factory=dict)
+    generation: int = 0
+
+
+class Config(_Result):
+    """The configuration in force; `version` grows with every change."""
+
+    version: int
+    aliases: dict[str, list[str]] = Field(default_factory=dict)
+    targets: list[str] = Field(default_factory=list)
+
+
+class Key(_Result):
+    """A key, without its secret. `role` is `viewer`, `operator` or `admin`."""
+
+    key_id: str
+    name: str = ""
+    tenant: str
+    role: str
+
+
+class NewKey(_Result):
+    """A key with its secret, which is shown this once."""
+
+    key: Key
+    secret: str = Field(repr=False)
+
+
+class Budget(_Result):
+    """What a key or a tenant may spend in a window, and what is spent of it."""
+
+    scope: str
+    cap_usd: Decimal
+    window: str
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content, which is text or a list of parts."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = (part.get("text") for part in parts if isinstance(part, dict))
+    return "".join(text for text in texts if isinstance(text, str))
