@@ -48,7 +48,7 @@ def _known_providers() -> Mapping[str, _KnownProvider]:
         compatible("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "gpt-4o-mini", "gpt-4o", "gpt-4.1-mini"),
         adapted("anthropic", "ANTHROPIC_API_KEY", "claude-haiku-4-5", "claude-sonnet-4-5"),
         adapted("gemini", "GEMINI_API_KEY", "gemini-2.5-flash-lite", "gemini-2.5-flash", "gemini-2.5-pro"),
-        compatible("xai", "https://api.x.ai/v1", "XAI_API_KEY", "grok-3-mini", "grok-3"),
+        compatible("xai", "https://api.x.ai/v1", "XAI_API_KEY", "grok-4.3", "grok-4.5"),
         adapted("mistral", "MISTRAL_API_KEY", "mistral-small-latest", "mistral-large-latest"),
     )
     return MappingProxyType({str(provider.settings.api_key_env): provider for provider in known})
