@@ -35,11 +35,14 @@ __all__ = ["COMMANDS", "main"]
 PROGRAM = "evolving-ai"
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "chat": ("evolving_ai.cli.commands.chat", "Talk to the platform: one message, or a conversation."),
     "evolve": ("evolving_ai.cli.commands.evolve", "Run a campaign: search for DNA that does better."),
     "campaign": ("evolving_ai.cli.commands.campaign", "List, inspect, resume and stop campaigns."),
     "replay": ("evolving_ai.cli.commands.replay", "Decide recorded requests with a DNA; write the decisions."),
     "bench": ("evolving_ai.cli.commands.bench", "Measure against the bars, and print how each fared."),
     "dna": ("evolving_ai.cli.commands.dna", "Inspect and change DNA: log, show, diff, branch, commit, revert."),
+    "keys": ("evolving_ai.cli.commands.keys", "Create, list, rotate and revoke API keys."),
+    "audit": ("evolving_ai.cli.commands.audit", "Show who changed what, and verify that record."),
 }
 """Name, module, line of help."""
 
