@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-import subprocess
+import subprocess  # nosec B404 - starts our own command line
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,7 +42,7 @@ def launch_campaign(arguments: Sequence[str], log: Path) -> CampaignProcess:
         output = os.open(log, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
     try:
         # The program is this interpreter; the arguments are a list that no shell reads.
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603  # nosec B603
             [sys.executable, "-m", "evolving_ai.cli.entry", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,

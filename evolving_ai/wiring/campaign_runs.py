@@ -62,7 +62,7 @@ def start_campaign(
 
     `campaign_id` names it (default: a new id); UsageError when that is no id, or taken by another campaign.
     """
-    folder = CampaignFolder(campaigns_path(home), campaign_id or new_id(campaign.name))
+    folder = CampaignFolder(campaigns_path(home), new_id(campaign.name) if campaign_id is None else campaign_id)
     with open_history(home) as history:
         _refuse_taken(folder, history)
         run = plan(campaign, folder.id, history, search_space())

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from evolving_ai.domain.dna import Commit
+from evolving_ai.domain.lineage import first_parents
 from evolving_ai.stores.ports import DnaStore
 from evolving_ai.stores.sqlite.dna_store import SqliteDnaStore
 from evolving_ai.wiring.routing_campaign import branch_of
@@ -35,9 +36,13 @@ class CampaignWinners:
         return None if target is None or self._store is None else self._store.get(target)
 
     def improvement(self, campaign_id: str) -> Commit | None:
-        """The winner, where it is other DNA than what the campaign started from."""
+        """The winner, where it is other DNA than what the campaign started from; later commits by hand don't count."""
         tip = self.tip(campaign_id)
-        return tip if tip is not None and _campaign_of(tip) == campaign_id else None
+        if tip is None or self._store is None:
+            return None
+        made = (commit for commit in first_parents(tip, self._store.get) if _campaign_of(commit) is not None)
+        last = next(made, None)
+        return last if last is not None and _campaign_of(last) == campaign_id else None
 
     def origins(self, commit_hash: str) -> frozenset[str]:
         """The campaigns whose winners a commit is, or was made from without another campaign in between.

@@ -124,6 +124,27 @@ def test_progress_counts_to_the_end_and_names_the_best(spec_for: Make, run: Make
     assert sum(candidates for candidates, _ in last.emitters.values()) == 50
 
 
+def test_the_ledger_tells_the_best_of_each_objective_and_measure(spec_for: Make, run: Make) -> None:
+    class Measured(Menu):
+        def evaluate(self, genome: Genome) -> Evaluation:
+            right = super().evaluate(genome).scores["right"]
+            return Evaluation(scores={"right": right}, measures={"share": right.value / 4, "loss": -right.value})
+
+    spec = spec_for(Measured(), max_evaluations=40)
+    ledger = InMemoryCampaignLedger(spec.to_json())
+    result = run(spec, Measured(), ledger=ledger)
+    rights = [one.evaluation.scores["right"].value for one in result.scored]
+    _, detail = ledger.state()
+    assert detail["best"] == {"right": max(rights)}
+    assert detail["highest_measures"] == {"share": max(rights) / 4, "loss": -min(rights)}
+
+
+@pytest.mark.parametrize("target", [None, Target("cost", 0.1), Target("fitness_score", 0.9, is_measure=True)])
+def test_every_target_survives_json(spec_for: Make, target: Target | None) -> None:
+    spec = spec_for(MixedFront(), target=target)
+    assert CampaignSpec.from_json(spec.to_json()).target == target
+
+
 def test_a_spec_survives_json(spec_for: Make) -> None:
     spec = spec_for(
         MixedFront(), free=("kind",), fixed={"weight": 0.5}, target=Target("cost", 0.1), about={"file": "x.yaml"}

@@ -145,6 +145,34 @@ def test_the_target_ends_a_campaign_at_the_candidate_that_reached_it(spec_for: M
     assert reached.index(True) == result.evaluations - 1
 
 
+class _Measured(Menu):
+    """A menu whose fitness is the share of right dishes; candidates without a right one have none."""
+
+    def evaluate(self, genome: Genome) -> Evaluation:
+        right = super().evaluate(genome).scores["right"]
+        measures = {"fitness_score": right.value / self.dishes} if right.value else {}
+        return Evaluation(scores={"right": right}, measures=measures)
+
+
+def test_a_measure_can_be_the_target(spec_for: Make, run: Make, shuffled: Make) -> None:
+    problem = _Measured()
+    spec = spec_for(problem, max_evaluations=600, window=8, target=Target("fitness_score", 0.75, is_measure=True))
+    result = run(spec, problem)
+    assert result.state is CampaignState.TARGET_REACHED
+    reached = [one.evaluation.measures.get("fitness_score", 0) >= 0.75 for one in result.scored[: result.evaluations]]
+    assert reached.index(True) == result.evaluations - 1
+    crowd = run(spec, problem, executor=shuffled(problem, slots=5, seed=2))
+    assert crowd.archive.digest() == result.archive.digest()
+
+
+def test_a_measure_that_is_not_reached_spends_the_budget_and_changes_nothing(spec_for: Make, run: Make) -> None:
+    problem = _Measured()
+    for name in ("fitness_score", "unheard-of"):
+        aimed = run(spec_for(problem, target=Target(name, 1.1, is_measure=True)), problem)
+        assert aimed.state is CampaignState.BUDGET_EXHAUSTED
+        assert aimed.archive.digest() == run(spec_for(problem), problem).archive.digest()
+
+
 def test_asking_out_of_turn_is_refused(spec_for: Make) -> None:
     search = Search(spec_for(Menu(), window=1))
     search.ask()

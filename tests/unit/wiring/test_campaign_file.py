@@ -76,6 +76,21 @@ def test_a_wrong_file_is_refused_in_one_line_that_names_the_key(tmp_path: Path, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["0", "0.5", "1"])
+def test_a_fitness_from_0_to_1_can_be_the_target(tmp_path: Path, value: str) -> None:
+    text = f"kind: routing\ntarget: {{objective: fitness_score, value: {value}}}"
+    target = read_campaign_file(written(tmp_path, text)).target
+    assert target is not None
+    assert target.value == float(value)
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.1", "95"])
+def test_a_fitness_beyond_0_to_1_is_refused(tmp_path: Path, value: str) -> None:
+    text = f"kind: routing\ntarget: {{objective: fitness_score, value: {value}}}"
+    with pytest.raises(SettingsError, match="expected a fitness_score from 0 to 1"):
+        read_campaign_file(written(tmp_path, text))
+
+
 @pytest.mark.parametrize("key", ["time_limit_s", "deadline_s", "utility_cost_weight"])
 @pytest.mark.parametrize("value", [".nan", ".inf"])
 def test_a_number_that_is_none_is_refused(tmp_path: Path, key: str, value: str) -> None:

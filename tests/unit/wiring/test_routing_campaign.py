@@ -14,6 +14,7 @@ from evolving_ai.evolution.campaign import CampaignSpec
 from evolving_ai.evolution.in_process import InProcessExecutor
 from evolving_ai.evolution.result import CampaignResult
 from evolving_ai.evolution.runner import run_campaign
+from evolving_ai.evolution.state import CampaignState
 from evolving_ai.stores.history import DnaHistory
 from evolving_ai.stores.inmemory.campaign_ledger import InMemoryCampaignLedger
 from evolving_ai.stores.inmemory.dna_store import InMemoryDnaStore
@@ -142,6 +143,25 @@ def test_the_winner_is_within_the_cost_limit_and_no_affordable_candidate_is_clea
         (s["quality"] for s in scores.values() if is_affordable(s["cost_usd_per_1k"])), key=lambda each: each.value
     )
     assert winner["quality"].value >= best.value - 0.5 * best.standard_error
+
+
+def test_a_campaign_that_aims_at_fitness_ends_with_the_fittest(planned: Any) -> None:
+    run = planned(evals=40, target={"objective": "fitness_score", "value": 0.88})
+    result = finished(run)
+    fitness = [one.evaluation.measures["fitness_score"] for one in result.scored[: result.evaluations]]
+    assert result.state is CampaignState.TARGET_REACHED
+    assert run.winner(result) == result.evaluations - 1
+    assert fitness.index(max(fitness)) == result.evaluations - 1
+    assert max(fitness) >= 0.88
+
+
+def test_a_fitness_out_of_reach_is_no_failure_and_the_fittest_still_wins(planned: Any) -> None:
+    run = planned(evals=12, target={"objective": "fitness_score", "value": 1})
+    result = finished(run)
+    fitness = [one.evaluation.measures["fitness_score"] for one in result.scored]
+    assert result.state is CampaignState.BUDGET_EXHAUSTED
+    assert run.winner(result) == fitness.index(max(fitness))
+    assert result.archive.digest() == finished(planned(evals=12)).archive.digest()
 
 
 def test_failed_candidates_never_win(planned: Any) -> None:
