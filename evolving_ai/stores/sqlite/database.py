@@ -218,6 +218,8 @@ def _mapped_errors(path: Path) -> Iterator[None]:
         raise
     except sqlite3.DatabaseError as exc:
         raise _explained(exc, path) from exc
+    except UnicodeDecodeError as exc:  # sqlite3 cannot even say what is wrong: names in the schema are damaged
+        raise CorruptionError(f"{path} is damaged ({exc.reason} in a name): restore it from a backup") from exc
 
 
 def _is_disk_full(path: Path) -> bool:
