@@ -35,6 +35,11 @@ __all__ = ["COMMANDS", "main"]
 PROGRAM = "evolving-ai"
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("evolving_ai.cli.commands.up", "Start the platform."),
+    "down": ("evolving_ai.cli.commands.down", "Stop the platform."),
+    "status": ("evolving_ai.cli.commands.status", "Show what runs, and the memory it takes."),
+    "env": ("evolving_ai.cli.commands.env", "Print the environment that clients need."),
+    "dashboard": ("evolving_ai.cli.commands.dashboard", "Print the URL of the dashboard."),
     "chat": ("evolving_ai.cli.commands.chat", "Talk to the platform: one message, or a conversation."),
     "evolve": ("evolving_ai.cli.commands.evolve", "Run a campaign: search for DNA that does better."),
     "campaign": ("evolving_ai.cli.commands.campaign", "List, inspect, resume and stop campaigns."),

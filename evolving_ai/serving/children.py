@@ -1,0 +1,143 @@
+"""The processes that the supervisor starts beside Ray: the holder of the listening socket, the replay providers, and
+the one that makes the home ready.
+
+They die with the supervisor, also when that is killed with -9.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evolving_ai._common.clock import Clock
+from evolving_ai._common.port_owner import port_owner
+from evolving_ai._common.processes import die_with_parent
+from evolving_ai.errors import PlatformError
+
+__all__ = [
+    "Holder",
+    "Preparation",
+    "ReplayProviders",
+    "check_port",
+    "preparation",
+    "replay_providers",
+    "socket_holder",
+]
+
+_END_S = 3.0
+_POLL_S = 0.05
+_REPLAY_START_S = 60.0
+
+
+class Holder(NamedTuple):
+    """The process that holds the listening socket, and where it hands it out."""
+
+    pid: int
+    desk: Path
+    port: int
+
+
+class ReplayProviders(NamedTuple):
+    """The process of the replay providers, and the base URL of each model's."""
+
+    pid: int
+    ready_file: Path
+    base_urls: Mapping[str, str]
+
+
+def check_port(reason: str, bind: str, port: int) -> PlatformError:
+    """The error for an address that cannot be had, because of `reason`."""
+    if not reason.startswith("EADDRINUSE"):
+        return PlatformError(f"{bind}:{port} cannot be listened on: {reason.partition(' ')[2] or reason}")
+    owner = port_owner(port) or "another process"
+    return PlatformError(f"port {port} is taken by {owner}: stop that, or choose another with --port")
+
+
+@contextlib.contextmanager
+def socket_holder(folder: Path, bind: str, port: int) -> Iterator[Holder]:
+    """The holder of a socket that listens on `bind` and `port`. PlatformError when it cannot have them."""
+    desk = folder / "listener.sock"
+    module = "evolving_ai.serving.listener_host"
+    command = [sys.executable, "-m", module, "--bind", bind, "--port", str(port), "--desk", str(desk)]
+    with _child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline().strip()
+        if not line.startswith("ready "):
+            raise check_port(line or "EINVAL the holder of the socket did not start", bind, port)
+        yield Holder(process.pid, desk, int(line.split()[1]))
+
+
+@contextlib.contextmanager
+def replay_providers(
+    folder: Path, table: Path, latency_scale: float, log: Path, clock: Clock, check: Callable[[], None]
+) -> Iterator[ReplayProviders]:
+    """Replay providers over `table`, ready to answer. `check` is called while they start, and may raise."""
+    ready = folder / "replay.json"
+    command = [sys.executable, "-m", "evolving_ai.serving.replay_provider", "--table", str(table)]
+    command += ["--first-port", "0", "--latency-scale", str(latency_scale), "--ready-file", str(ready)]
+    with log.open("wb") as said, _child(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:
+        give_up_s = clock.monotonic_s() + _REPLAY_START_S
+        pause = threading.Event()
+        while not ready.exists():
+            check()
+            if process.poll() is not None:
+                raise PlatformError(f"the replay providers did not start: {_last_words(log)}")
+            if clock.monotonic_s() > give_up_s:
+                raise PlatformError(f"the replay providers did not start within {_REPLAY_START_S:g} s: see {log}")
+            pause.wait(_POLL_S)
+        yield ReplayProviders(process.pid, ready, json.loads(ready.read_bytes())["models"])
+
+
+class Preparation:
+    """A process that makes the home ready (`evolving_ai.wiring.prepare`), running while other things start."""
+
+    def __init__(self, process: Any, log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    def wait(self, check: Callable[[], None]) -> None:
+        """Until it is done. PlatformError with its reason when it failed; `check` may raise meanwhile."""
+        pause = threading.Event()
+        while self._process.poll() is None:
+            check()
+            pause.wait(_POLL_S)
+        if self._process.returncode != 0:
+            raise PlatformError(f"the home cannot be made ready: {_last_words(self._log)}")
+
+
+@contextlib.contextmanager
+def preparation(home: Path, replay_file: Path | None, log: Path) -> Iterator[Preparation]:
+    """Begin to make `home` ready; `replay_file` says where the replay providers are."""
+    command = [sys.executable, "-m", "evolving_ai.wiring.prepare", str(home)]
+    command += [] if replay_file is None else [str(replay_file)]
+    with log.open("wb") as said, _child(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:
+        yield Preparation(process, log)
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("error: ")[:300] if lines else f"it said nothing in {log}"
+
+
+@contextlib.contextmanager
+def _child(command: list[str], **options: Any) -> Iterator[Any]:
+    """A process in a session of its own, so that Ctrl-C does not end it before the rest; ended with the block."""
+    process = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent(), **options)  # noqa: S603
+    try:
+        yield process
+    finally:
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,1 @@
+"""What Ray Serve runs: thin classes that build a plain object, forward to it, and end it."""

@@ -1,0 +1,30 @@
+"""The decision deployment: one replica around the learner, which turns outcomes into snapshots."""
+
+import contextlib
+from typing import Any
+
+from evolving_ai.home import resolve_home
+from evolving_ai.serving.answers import Answer, answer_of
+from evolving_ai.serving.deployments.factory import load_factory
+from evolving_ai.serving.handles import DeploymentCaller
+from evolving_ai.serving.process_log import log_to_home
+
+__all__ = ["Decision"]
+
+
+class Decision:
+    """Forwards calls to the learner."""
+
+    async def __init__(self, builder: str) -> None:  # type: ignore[misc]
+        home = resolve_home(None)
+        log_to_home(home, "decision")
+        self._learner: Any = load_factory(builder)(home, DeploymentCaller("control", "control"))
+        await self._learner.start()
+
+    async def call(self, method: str, payload: bytes) -> Answer:
+        """Answer a question of another deployment."""
+        return await answer_of(self._learner.call(method, payload))
+
+    async def __del__(self) -> None:
+        with contextlib.suppress(AttributeError):  # it never came to that: its constructor failed
+            await self._learner.stop()
