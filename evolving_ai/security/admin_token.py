@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from evolving_ai._common.files import disk_errors
+from evolving_ai._common.ids import new_id
 from evolving_ai._common.secrets_source import SECRET_CHARS, new_secret
 from evolving_ai.errors import CorruptionError, StorageError
 
@@ -48,8 +49,7 @@ def ensure_admin_token(home: Path) -> str:
 
 
 def _create(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{new_id('new')}.tmp")
     try:
         file = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
