@@ -27,38 +27,11 @@ _SETTINGS = {
     "LITELLM_MODE": "PRODUCTION",  # no .env file of the working directory is read
     "LITELLM_TELEMETRY": "False",
 }
-_PASSED_ON = frozenset(
-    [
-        "temperature",
-        "top_p",
-        "n",
-        "stop",
-        "max_tokens",
-        "max_completion_tokens",
-        "modalities",
-        "prediction",
-        "audio",
-        "presence_penalty",
-        "frequency_penalty",
-        "logit_bias",
-        "user",
-        "response_format",
-        "seed",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "logprobs",
-        "top_logprobs",
-        "reasoning_effort",
-        "verbosity",
-        "safety_identifier",
-        "service_tier",
-        "prompt_cache_key",
-        "thinking",
-        "functions",
-        "function_call",
-        "web_search_options",
-    ]
+_PASSED_ON = (
+    *("temperature", "top_p", "n", "stop", "seed", "user", "max_tokens", "max_completion_tokens", "logit_bias"),
+    *("presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "response_format", "modalities", "audio"),
+    *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "web_search_options", "prediction"),
+    *("reasoning_effort", "verbosity", "thinking", "safety_identifier", "service_tier", "prompt_cache_key"),
 )
 _CONNECTION_ERRORS = frozenset({"APIConnectionError", "TransportError", "ClientConnectionError", "ClientPayloadError"})
 _TIMEOUT_ERRORS = frozenset({"APITimeoutError", "TimeoutException", "Timeout", "TimeoutError"})
