@@ -246,12 +246,13 @@ class RequestPath:
                     self._look_at(run, attempt, part)
                     if part.has_content or part.finish_reason is not None or len(held) >= _MAX_HELD_PARTS:
                         return held
-        except BaseException as exc:
+        except TimeoutError as exc:
             await _close(parts)
-            if not isinstance(exc, TimeoutError):
-                raise
             text = f"{attempt.target.name} sent no content within {wait_s:.1f} s"
             raise UpstreamError(AttemptResult.TIMEOUT, text) from exc
+        except BaseException:
+            await _close(parts)
+            raise
         if not held:
             raise UpstreamError(AttemptResult.MALFORMED, f"{attempt.target.name} sent an empty stream")
         return held
@@ -328,7 +329,10 @@ class RequestPath:
         self.breakers.take(target.name, self._clock.monotonic_s())
         reservation = self._purse.try_reserve(request.principal, amount)
         if reservation is None:
-            reservation = await self._waited_for(run, target, amount)
+            try:
+                reservation = await self._waited_for(run, target, amount)
+            except TimeoutError as exc:
+                raise RequestError("upstream_timeout", "the budget gave no answer before the deadline") from exc
         return _Attempt(target, reservation, self._clock.monotonic_s())
 
     async def _waited_for(self, run: Run, target: DeploymentTarget, amount_nano_usd: int) -> int:
@@ -336,11 +340,9 @@ class RequestPath:
         try:
             async with asyncio.timeout(left_s):
                 return await self._purse.reserve(run.request.principal, amount_nano_usd)
-        except BaseException as exc:
+        except BaseException:
             self.breakers.tell(target.name, AttemptResult.UNAVAILABLE, self._clock.monotonic_s())
-            if not isinstance(exc, TimeoutError):
-                raise
-            raise RequestError("upstream_timeout", "the budget gave no answer before the deadline") from exc
+            raise
 
     def _call(self, run: Run, attempt: _Attempt) -> ChatCall:
         left_s = max(0.001, run.deadline_s - attempt.started_s)

@@ -239,14 +239,14 @@ class FakePolicy:
         if not allowed:
             raise DataError("no eligible model")
         relaxed = []
-        for name, limit, fits in (
-            ("max_cost_usd", constraints.max_cost_usd, lambda model, most: self._costs.get(model, 0.0) <= most),
-            ("min_quality", constraints.min_quality, lambda model, least: self._qualities.get(model, 1.0) >= least),
-        ):
-            if limit is not None:
-                fitting = [model for model in allowed if fits(model, limit)]
-                relaxed += [] if fitting else [name]
-                allowed = fitting or allowed
+        if (most := constraints.max_cost_usd) is not None:
+            cheap = [model for model in allowed if self._costs.get(model, 0.0) <= most]
+            relaxed += [] if cheap else ["max_cost_usd"]
+            allowed = cheap or allowed
+        if (least := constraints.min_quality) is not None:
+            good = [model for model in allowed if self._qualities.get(model, 1.0) >= least]
+            relaxed += [] if good else ["min_quality"]
+            allowed = good or allowed
         scores = [-float(place) if model in allowed else -math.inf for place, model in enumerate(self.models)]
         decision = Decision(
             self.models,
