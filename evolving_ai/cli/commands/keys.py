@@ -1,7 +1,7 @@
 """`evolving-ai keys`: create, list, rotate and revoke API keys of the running platform."""
 
+import re
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
@@ -17,6 +17,7 @@ app = new_app("Create, list, rotate and revoke API keys. The platform must be ru
 
 _ROLES = ("viewer", "operator", "admin")
 _KEYS = "/api/v1/keys"
+_ID = re.compile("[a-z0-9-]{1,64}")
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `keys list` shows it.")]
 
@@ -90,9 +91,10 @@ def revoke(key_id: IdArgument, home: HomeOption = None, json: JsonOption = False
 
 
 def _segment(key_id: str) -> str:
-    if not key_id.strip("./"):
-        raise UsageError(f"{key_id!r} is no key's id: `evolving-ai keys list` shows them")
-    return quote(key_id, safe="")
+    """An id as part of a path. What is none is not repeated: it may be a secret that was pasted by mistake."""
+    if not _ID.fullmatch(key_id):
+        raise UsageError("ID is not that of a key: expected one such as key-0123456789, as `keys list` shows it")
+    return key_id
 
 
 def _print_secret(key: dict[str, Any], json: bool) -> None:

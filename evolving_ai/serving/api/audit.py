@@ -27,7 +27,6 @@ _SHARED = frozenset(
         AuditKind.PLATFORM_STOPPED,
     }
 )
-Caller = Annotated[Principal, Depends(permitted_principal)]
 
 
 class AuditEntryView(BaseModel):
@@ -78,7 +77,7 @@ def audit_router(services: AuditServices) -> APIRouter:
 
     @router.get("/entries")
     async def entries(
-        principal: Caller,
+        principal: Annotated[Principal, Depends(permitted_principal)],
         after: Annotated[int | None, Query(ge=0, description="Left out: the newest entries.")] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         kind: AuditKind | None = None,
@@ -88,7 +87,7 @@ def audit_router(services: AuditServices) -> APIRouter:
 
     @router.get("/verify")
     async def verify(
-        _principal: Caller,
+        _principal: Annotated[Principal, Depends(permitted_principal)],
         sequence: Annotated[int | None, Query(ge=0, description="Number of a head that was kept.")] = None,
         hash_: Annotated[str | None, Query(alias="hash", pattern="^[0-9a-f]{64}$", description="Its hash.")] = None,
     ) -> AuditVerdict:

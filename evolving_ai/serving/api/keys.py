@@ -36,7 +36,6 @@ _DEFAULT_GRACE_S = 3600.0
 _NOT_TO_BE_KEPT = "no-store"
 
 RoleName = Literal["viewer", "operator", "admin"]
-Caller = Annotated[Principal, Depends(permitted_principal)]
 
 
 class CreateKeyRequest(BaseModel):
@@ -110,26 +109,33 @@ def keys_router(services: KeyServices) -> APIRouter:
     desk = _KeyDesk(services)
 
     @router.post("", status_code=201)
-    async def create(request: CreateKeyRequest, principal: Caller, response: Response) -> NewKeyView:
+    async def create(
+        request: CreateKeyRequest, principal: Annotated[Principal, Depends(permitted_principal)], response: Response
+    ) -> NewKeyView:
         """Create a key. Its secret is shown in this answer and never again."""
         response.headers["cache-control"] = _NOT_TO_BE_KEPT
         return await desk.create(request, principal)
 
     @router.get("")
-    async def keys(principal: Caller, tenant: str | None = None) -> KeysView:
+    async def keys(
+        principal: Annotated[Principal, Depends(permitted_principal)], tenant: str | None = None
+    ) -> KeysView:
         """List keys, of one tenant or of all that this key may see."""
         return await asyncio.to_thread(desk.list_keys, principal, tenant)
 
     @router.post("/{key_id}/rotate")
     async def rotate(
-        key_id: str, principal: Caller, response: Response, request: RotateKeyRequest | None = None
+        key_id: str,
+        principal: Annotated[Principal, Depends(permitted_principal)],
+        response: Response,
+        request: RotateKeyRequest | None = None,
     ) -> NewKeyView:
         """Give a key a new secret; the former one stays valid for the grace. The key keeps its id and its budgets."""
         response.headers["cache-control"] = _NOT_TO_BE_KEPT
         return await desk.rotate(key_id, request or RotateKeyRequest(), principal)
 
     @router.delete("/{key_id}")
-    async def revoke(key_id: str, principal: Caller) -> KeyView:
+    async def revoke(key_id: str, principal: Annotated[Principal, Depends(permitted_principal)]) -> KeyView:
         """Revoke a key for ever, on every replica within seconds; once more is no change."""
         return await desk.revoke(key_id, principal)
 
