@@ -2,7 +2,7 @@
 
 The rules kept here: one request sees one policy; every attempt has a reservation of its own, made before it is sent
 and settled exactly once, however it ends; a caller's own mistake is not tried elsewhere; once something of an answer
-has gone out, no other target takes over; every request that was decided is recorded once.
+has gone out, no other target takes over; every request whose decision stood is recorded once, however it ends.
 """
 
 import asyncio

@@ -804,3 +804,18 @@ def test_a_problem_without_an_answer_begun_is_said_whatever_the_route() -> None:
         assert (error["message"], error["param"]) == ("two at once (wait)", "id")
 
     at_gateway(test)
+
+
+def test_a_problem_after_the_answer_has_begun_is_left_to_the_server() -> None:
+    async def test(gateway: Gateway) -> None:
+        async def broken(exchange: Exchange, principal: Principal) -> None:
+            exchange.has_begun = True
+            await exchange.send({"type": "http.response.start", "status": 200, "headers": []})
+            raise RequestError("conflict", "two at once")
+
+        gateway.app.routes["POST", "/v1/broken"] = broken
+
+        with pytest.raises(RequestError, match="two at once"):
+            await ask(gateway.app, "POST", "/v1/broken", key="sk-viewer")
+
+    at_gateway(test)
