@@ -47,6 +47,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("evolving_ai.cli.commands.bench", "Measure against the bars, and print how each fared."),
     "dna": ("evolving_ai.cli.commands.dna", "Inspect and change DNA: log, show, diff, branch, commit, revert."),
     "keys": ("evolving_ai.cli.commands.keys", "Create, list, rotate and revoke API keys."),
+    "budget": ("evolving_ai.cli.commands.budget", "Limit what keys and tenants may spend."),
+    "cost": ("evolving_ai.cli.commands.cost", "Show what was spent."),
     "audit": ("evolving_ai.cli.commands.audit", "Show who changed what, and verify that record."),
 }
 """Name, module, line of help."""

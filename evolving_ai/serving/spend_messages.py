@@ -23,7 +23,11 @@ _CALL_TIMEOUT_S = 5.0
 
 def batch_json(batch: SettlementBatch) -> dict[str, Any]:
     """A batch as JSON."""
-    return {"sequence": batch.sequence, "lines": list(batch.lines), "uses": list(batch.uses)}
+    return {
+        "sequence": batch.sequence,
+        "lines": [list(line) for line in batch.lines],
+        "uses": [list(use) for use in batch.uses],
+    }
 
 
 def _batch(document: Mapping[str, Any]) -> SettlementBatch:

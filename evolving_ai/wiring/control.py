@@ -60,6 +60,6 @@ def open_control(home: Path, clock: Clock) -> Iterator[ControlServices]:
             keys=KeyService(keys, clock, ensure_admin_token(home)),
             audit=audit,
             outcomes=outcomes,
-            budgets=BudgetBook.open(spend, clock),
+            budgets=BudgetBook(spend, clock),
             snapshots=SnapshotLibrary(home),
         )

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from evolving_ai import __version__
 from evolving_ai._common.clock import Clock, SystemClock
-from evolving_ai.errors import EvolvingAIError, UsageError
+from evolving_ai.errors import EvolvingAIError, PlatformError, UsageError
 from evolving_ai.security.audit_kinds import AuditKind
 from evolving_ai.serving.control.api import build_api
 from evolving_ai.serving.control.http import answer_envelope
@@ -92,6 +92,12 @@ class ControlPlane:
     def _audit_start(self) -> None:
         detail = {"version": __version__, "python": sys.version.split()[0]}
         self.services.audit.append(AuditKind.PLATFORM_STARTED, actor=_ACTOR, subject="control", detail=detail)
+
+    def check(self) -> None:
+        """Whether everything that has to go on does; PlatformError when not, and this control is to be replaced."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                raise PlatformError(f"a loop of control has ended: {task.exception()!r}")
 
     async def call(self, method: str, payload: bytes) -> bytes:
         """Answer a question. UsageError for a method that is unknown."""

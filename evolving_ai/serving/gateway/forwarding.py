@@ -2,7 +2,7 @@
 
 from evolving_ai.domain.identity import Principal
 from evolving_ai.errors import PlatformError, RequestError
-from evolving_ai.security.access import allowed
+from evolving_ai.security.access import access_rule, allowed
 from evolving_ai.serving.control.http import principal_json
 from evolving_ai.serving.envelope import Caller, pack, unpack
 from evolving_ai.serving.gateway.app import Exchange, GatewayApp
@@ -26,6 +26,10 @@ def add_forwarding(app: GatewayApp, control: Caller, *, is_replay: bool) -> None
         if request.path.startswith(_MODELS):
             await send_model(app, exchange, is_replay=is_replay)
             return
+        if access_rule(request.method, request.path) is None:
+            raise RequestError(
+                "not_found", f"there is no {request.method} {request.path[:200]}", hint="see /api/v1/openapi.json"
+            )
         if not allowed(principal, request.method, request.path):
             raise RequestError(
                 "permission_denied",

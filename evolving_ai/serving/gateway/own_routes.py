@@ -13,7 +13,7 @@ from evolving_ai.domain.money import TokenPrice, format_usd
 from evolving_ai.domain.target import DeploymentTarget
 from evolving_ai.errors import RequestError
 from evolving_ai.router.catalog import AUTO
-from evolving_ai.router.chat_request import read_chat_body
+from evolving_ai.router.chat_request import read_chat_body, read_json_object
 from evolving_ai.router.request_path import Answer
 from evolving_ai.router.run import Run
 from evolving_ai.serving.api.ai import CompletionBody, RouteBody
@@ -25,7 +25,7 @@ __all__ = ["add_own_routes"]
 
 _Body = TypeVar("_Body", bound=BaseModel)
 _SHORT = 12
-_PICO_PER_TOKEN_TO_USD_PER_MILLION = 1e-6
+_PICO_USD_PER_TOKEN = 10**6  # as many are a dollar for a million tokens
 
 
 def add_own_routes(app: GatewayApp, state: ReplicaState, *, is_replay: bool, environment: Mapping[str, str]) -> None:
@@ -128,12 +128,7 @@ class _OwnRoutes:
 
     async def _json(self, exchange: Exchange) -> tuple[dict[str, Any], int]:
         raw = await read_body(exchange.request, exchange.receive, self._app.max_body_bytes)
-        try:
-            body = orjson.loads(raw)
-        except orjson.JSONDecodeError as exc:
-            raise RequestError("invalid_json", f"the body is not JSON: {exc}", hint="send one JSON object") from exc
-        if not isinstance(body, dict):
-            raise RequestError("invalid_request", f"the body is a JSON {type(body).__name__}, expected an object")
+        body = read_json_object(raw)
         return body, len(raw)
 
 
@@ -193,6 +188,6 @@ def _route_json(run: Run) -> dict[str, Any]:
 
 def _price_json(price: TokenPrice) -> dict[str, float]:
     return {
-        "input_usd_per_million": price.input_pico_usd * _PICO_PER_TOKEN_TO_USD_PER_MILLION,
-        "output_usd_per_million": price.output_pico_usd * _PICO_PER_TOKEN_TO_USD_PER_MILLION,
+        "input_usd_per_million": price.input_pico_usd / _PICO_USD_PER_TOKEN,
+        "output_usd_per_million": price.output_pico_usd / _PICO_USD_PER_TOKEN,
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evolving_ai._common.clock import Clock, SystemClock
 from evolving_ai.domain.target import ProviderKind
-from evolving_ai.errors import EvolvingAIError
+from evolving_ai.errors import EvolvingAIError, PlatformError
 from evolving_ai.optimizer.leases import LeaseBook
 from evolving_ai.router.catalog import Catalog
 from evolving_ai.router.providers.litellm_provider import LitellmProvider
@@ -68,6 +68,12 @@ class Gateway:
         await self._purse.close()
         await self._handover.flush(_FLUSH_S)
         await self.app.close()
+
+    def check(self) -> None:
+        """Whether everything that has to go on does; PlatformError when not, and this replica is to be replaced."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                raise PlatformError(f"a loop of this replica has ended: {task.exception()!r}")
 
     def stats(self) -> dict[str, float]:
         """Counts, for metrics and for autoscaling."""

@@ -16,7 +16,7 @@ from evolving_ai._common.files import write_atomically
 from evolving_ai.decision.learning.lesson import lesson_of
 from evolving_ai.decision.learning.live_learner import LearnerSettings, LiveLearner
 from evolving_ai.domain.dna import Genome
-from evolving_ai.errors import EvolvingAIError, UsageError
+from evolving_ai.errors import EvolvingAIError, PlatformError, UsageError
 from evolving_ai.serving.envelope import Caller, pack, unpack
 from evolving_ai.stores.outcome_codec import decode_outcomes
 from evolving_ai.stores.ports import OutcomeCursor
@@ -69,6 +69,11 @@ class Learner:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+
+    def check(self) -> None:
+        """Whether learning goes on; PlatformError when not, and this learner is to be replaced."""
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            raise PlatformError(f"the loop of the learner has ended: {self._task.exception()!r}")
 
     async def call(self, method: str, payload: bytes) -> bytes:
         """Answer a question: `fit` a snapshot for a genome and keep it. UsageError for another method."""
