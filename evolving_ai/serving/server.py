@@ -27,6 +27,7 @@ _KEEP_ALIVE_S = 75
 """Longer than the clients' own patience (httpx 5 s, nginx 60 s): it is they who close what they do not use."""
 _MAX_HEAD_BYTES = 64 * 2**10
 _HEAD_TIMEOUT_S = 30.0
+_LINGER_S = 1.0
 _LOOK_EVERY_S = 0.05
 _DATE_EVERY_S = 1.0
 _NO_DESCRIPTOR_PAUSE_S = 0.1
@@ -48,6 +49,7 @@ class DrainingProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._is_refused = False
         self._reads_head = False
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
@@ -61,15 +63,24 @@ class DrainingProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         super().data_received(data)
         if not self._reads_head:
             return
         self._head_bytes += len(data)
         if self._head_bytes > _MAX_HEAD_BYTES:
-            self.transport.write(_TOO_LONG)
-            self.transport.close()
+            self._refuse()
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(_HEAD_TIMEOUT_S, self.timeout_keep_alive_handler)
+
+    def _refuse(self) -> None:
+        """Say why, and read on for a moment: to close on unread bytes would take the answer back."""
+        self._is_refused = True
+        self._stop_head_timer()
+        self.transport.write(_TOO_LONG)
+        self.transport.write_eof()
+        self._head_timer = self.loop.call_later(_LINGER_S, self.timeout_keep_alive_handler)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

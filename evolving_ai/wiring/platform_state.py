@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -22,6 +23,8 @@ MARK_VARIABLE = "EVOLVING_AI_PLATFORM"
 """In the environment of every process of a platform: its temporary folder."""
 _STATE = "run.json"
 _LOCK = "run.lock"
+_TRIES = 10
+_TRY_EVERY_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +77,26 @@ def run_lock(home: Path) -> Iterator[None]:
     with disk_errors(path), contextlib.ExitStack() as stack:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         stack.callback(os.close, descriptor)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockedError(_taken(home)) from None
+        if not _try_lock(descriptor):
+            raise LockedError(_taken(home))
         os.truncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
         kept = stack.pop_all()
     with kept:
         yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Whether the lock is ours now. Who only looks (`supervisor_of`) holds it for an instant: that is waited for."""
+    pause = threading.Event()
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pause.wait(_TRY_EVERY_S)
+        else:
+            return True
+    return False
 
 
 def _taken(home: Path) -> str:
