@@ -188,7 +188,7 @@ def _cut(target: DeploymentTarget) -> UpstreamError:
 
 def _plain(answer: Any) -> dict[str, Any]:
     """The JSON of one of litellm's objects, without what litellm knows about itself."""
-    document: dict[str, Any] = answer.model_dump(mode="json", exclude_none=True)
+    document: dict[str, Any] = answer.model_dump(mode="json", exclude_none=True, warnings=False)
     document.pop("provider_specific_fields", None)
     for choice in document.get("choices") or ():
         choice.pop("provider_specific_fields", None)
