@@ -7,6 +7,7 @@ Import this module only when the environment says how Ray authenticates: Ray rea
 """
 
 import contextlib
+import io
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -151,7 +152,12 @@ class Cluster:
         if not ray.is_initialized():
             return
         logger = logging.getLogger("ray.serve")
-        logger.disabled = True  # what it says about replicas that end is of no use to anybody now
+        logger.disabled = True  # what Serve, and threads of Ray's, say about actors that end is of no use to anybody
+        with contextlib.redirect_stderr(io.StringIO()):
+            self._end()
+        logger.disabled = False
+
+    def _end(self) -> None:
         try:
             if self._config is not None:
                 with contextlib.suppress(RayServeException, ray.exceptions.RayError, TimeoutError, RuntimeError):
@@ -159,7 +165,6 @@ class Cluster:
                     serve.shutdown()
         finally:
             ray.shutdown()
-            logger.disabled = False
 
 
 def _options(application: Any) -> dict[str, Any]:
@@ -194,7 +199,7 @@ def _view(name: str, details: Mapping[str, Any]) -> ApplicationView:
         }
         for deployment, each in sorted(details["deployments"].items())
     ]
-    messages = [details["message"], *(each["message"] for each in details["deployments"].values())]
+    messages = [*(each["message"] for each in details["deployments"].values()), details["message"]]
     return ApplicationView(name, _text(details["status"]), next(filter(None, messages), ""), tuple(deployments))
 
 

@@ -76,8 +76,23 @@ class IngressGateway(_GatewayShell):
         await self._begin(builder)
 
     def __serve_build_asgi_app__(self) -> Any:
-        return self._gateway.app
+        return _with_lifespan(self._gateway.app)
 
     async def __del__(self) -> None:
         with contextlib.suppress(AttributeError):
             await self._end()
+
+
+def _with_lifespan(app: Any) -> Any:
+    """`app`, which knows HTTP alone, for a server that also says when it begins and ends."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        kind = ""
+        while kind != "lifespan.shutdown":
+            kind = (await receive())["type"]
+            await send({"type": f"{kind}.complete"})
+
+    return answer
