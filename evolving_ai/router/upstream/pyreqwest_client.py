@@ -101,7 +101,8 @@ class PyreqwestClient:
             await call.__aexit__(None, None, None)
 
     async def close(self) -> None:
-        await self._client.close()
+        if "_client" in vars(self):  # made with the first request
+            await self._client.close()
 
     def _duration(self, seconds: float) -> timedelta:
         """A timedelta: timeouts repeat, and so need not be made for each request."""
