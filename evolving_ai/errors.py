@@ -17,7 +17,8 @@ need are attributes. The command line prints the text and exits with `exit_code`
     ├── PlatformError              the platform cannot start, be reached or be stopped
     ├── UpstreamError              a provider did not answer as it should
     ├── EvaluationError            an evaluator could not score a candidate
-    └── CampaignError              a campaign cannot go on
+    ├── CampaignError              a campaign cannot go on
+    └── sdk.errors.ApiError        a call of the SDK failed; a tree of its own
 """
 
 __all__ = [

@@ -1,11 +1,12 @@
 """What a command prints: its result on stdout (a table, or with --json one JSON document), all else on stderr."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["note", "one_line", "print_bytes", "print_json", "print_table", "print_text"]
+__all__ = ["note", "note_dim", "one_line", "print_bytes", "print_json", "print_piece", "print_table", "print_text"]
 
 _WIDE = 100_000  # a table that goes to a file or a pipe is never cut or wrapped
 
@@ -18,6 +19,12 @@ def print_json(document: Any) -> None:
 def print_text(text: str) -> None:
     """A line of the result; control characters are shown, not obeyed."""
     sys.stdout.write(_shown(text) + "\n")
+
+
+def print_piece(text: str) -> None:
+    """A piece of the result as soon as it is there: no line break added; control characters are shown, not obeyed."""
+    sys.stdout.write(_shown(text))
+    sys.stdout.flush()
 
 
 def print_bytes(data: bytes) -> None:
@@ -49,6 +56,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 def note(text: str) -> None:
     """Progress, a warning, a hint: a line on stderr."""
     sys.stderr.write(_shown(text) + "\n")
+
+
+def note_dim(text: str) -> None:
+    """A line on stderr that may be overlooked: dim on a terminal, unless `$NO_COLOR` is set."""
+    is_dim = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    sys.stderr.write(f"\x1b[2m{_shown(text)}\x1b[0m\n" if is_dim else _shown(text) + "\n")
 
 
 def one_line(text: str) -> str:

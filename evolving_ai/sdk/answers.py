@@ -13,7 +13,8 @@ __all__ = ["broken_stream", "client_settings", "connection_failure", "read_failu
 
 _Result = TypeVar("_Result")
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
-_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+_MAX_CONNECTIONS = 1000
+_MAX_IDLE_CONNECTIONS = 100
 
 
 def client_settings(options: ClientOptions) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def client_settings(options: ClientOptions) -> dict[str, Any]:
         "headers": options.headers,
         "follow_redirects": False,
         "trust_env": not options.is_loopback,
-        "limits": _LIMITS,
+        "limits": httpx.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=_MAX_IDLE_CONNECTIONS),
     }
 
 

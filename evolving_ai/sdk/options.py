@@ -89,9 +89,9 @@ def _check_address(text: str) -> None:
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError as exc:
         raise UsageError(f"base_url {text[:200]!r} is no address: {expected}") from exc
-    if not is_address or parts.query or parts.fragment:
-        raise UsageError(f"base_url {text[:200]!r} is no address: {expected}")
     if parts.username is not None or parts.password is not None:
         raise UsageError(f"base_url has a user or a password in it: {expected}, and the key as api_key")
+    if not is_address or parts.query or parts.fragment:
+        raise UsageError(f"base_url {text[:200]!r} is no address: {expected}")
     if parts.path.endswith("/v1"):
         raise UsageError(f"base_url {text[:200]!r} ends with /v1, which is for OpenAI's clients: {expected}")

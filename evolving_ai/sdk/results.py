@@ -6,6 +6,7 @@ server's: a client must read answers of other releases, and must not load the se
 Money is in dollars as an exact Decimal; times are seconds, or ISO 8601 where they are text.
 """
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,8 @@ __all__ = [
     "ChatResult",
     "CompletionResult",
     "Config",
+    "Cost",
+    "CostLine",
     "Decision",
     "EvolutionStatus",
     "Feedback",
@@ -270,27 +273,64 @@ class Config(_Result):
 
 
 class Key(_Result):
-    """A key, without its secret. `role` is `viewer`, `operator` or `admin`."""
+    """A key, without its secret. `role` is `viewer`, `operator` or `admin`.
 
-    key_id: str
+    `former_until`: until then the secret before the last rotation is valid. Times are aware, in UTC.
+    """
+
+    id: str
     name: str = ""
     tenant: str
     role: str
+    is_valid: bool = True
+    created: datetime | None = None
+    expires: datetime | None = None
+    revoked: datetime | None = None
+    rotated: datetime | None = None
+    former_until: datetime | None = None
+    requests_per_minute: int | None = None
+    max_concurrent: int | None = None
 
 
-class NewKey(_Result):
+class NewKey(Key):
     """A key with its secret, which is shown this once."""
 
-    key: Key
     secret: str = Field(repr=False)
 
 
 class Budget(_Result):
-    """What a key or a tenant may spend in a window, and what is spent of it."""
+    """What a key (`key:ID`) or a tenant (`tenant:NAME`) may spend in a window, and what is spent of it now.
+
+    Leased is what replicas hold ready; forfeited is what a replica that vanished may have spent.
+    """
 
     scope: str
     cap_usd: Decimal
     window: str
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    settled_usd: Decimal | None = None
+    leased_usd: Decimal | None = None
+    forfeited_usd: Decimal | None = None
+    remaining_usd: Decimal | None = None
+
+
+class CostLine(_Result):
+    """A sum of spend; a column that was not asked for is empty. `day` is a UTC day such as `2026-01-31`."""
+
+    day: str = ""
+    tenant: str = ""
+    key_id: str = ""
+    target: str = ""
+    attempts: int
+    cost_usd: Decimal
+
+
+class Cost(_Result):
+    """Spend, summed up as asked."""
+
+    lines: list[CostLine]
+    total_usd: Decimal
 
 
 def text_of(content: Any) -> str:

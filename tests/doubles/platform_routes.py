@@ -17,6 +17,7 @@ from evolving_ai.serving.api.ai import (
     RouteCandidate,
     TargetView,
 )
+from evolving_ai.serving.api.budgets import BudgetRequest, BudgetsView, BudgetView, CostLine, CostView, RemovedBudget
 from evolving_ai.serving.api.decisions import (
     AttemptView,
     CandidateView,
@@ -70,6 +71,7 @@ def build_platform() -> FastAPI:
     _add_dna(app)
     _add_system(app)
     _add_keys(app)
+    _add_budgets(app)
     return app
 
 
@@ -270,3 +272,28 @@ def _add_keys(app: FastAPI) -> None:
     @app.delete("/api/v1/keys/{key_id}")
     async def revoke(key_id: str) -> KeyView:
         return KeyView(**{**fields(key_id), "is_valid": False, "revoked": _NOW})
+
+
+def _add_budgets(app: FastAPI) -> None:
+    kept: dict[str, BudgetView] = {}
+
+    @app.post("/api/v1/budgets")
+    async def set_budget(request: BudgetRequest) -> BudgetView:
+        amounts = {"settled_usd": "1.000000", "leased_usd": "0.500000", "forfeited_usd": "0.000000"}
+        kept[request.scope] = BudgetView(
+            **request.model_dump(), **amounts, remaining_usd="11.000000", window_start=_NOW, window_end=None
+        )
+        return kept[request.scope]
+
+    @app.get("/api/v1/budgets")
+    async def budgets() -> BudgetsView:
+        return BudgetsView(budgets=list(kept.values()))
+
+    @app.get("/api/v1/budgets/cost")
+    async def cost(since: str, by: str) -> CostView:
+        line = CostLine(day=since, tenant=by, key_id="", target="", attempts=2, cost_usd="0.000246")
+        return CostView(lines=[line], total_usd="0.000246")
+
+    @app.delete("/api/v1/budgets/{scope}")
+    async def remove(scope: str) -> RemovedBudget:
+        return RemovedBudget(scope=scope, was_there=kept.pop(scope, None) is not None)

@@ -65,7 +65,7 @@ class Stalled:
 
 @dataclass(frozen=True)
 class Broken:
-    """The connection is cut before anything of an answer went out."""
+    """The connection is cut before the body of an answer went out."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class PlatformServer:
         self.url = ""
         self.script: deque[Fault] = deque()
         self.seen: list[Request] = []
+        self.was_asked = threading.Event()
         self.client_left = threading.Event()
         self.connections: set[tuple[str, int]] = set()
         self._app = build_platform()
@@ -98,6 +99,7 @@ class PlatformServer:
         self.seen.clear()
         self.connections.clear()
         self.client_left.clear()
+        self.was_asked.clear()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = b""
@@ -110,6 +112,7 @@ class PlatformServer:
         self.connections.add(scope["client"])
         path, query = scope["raw_path"].decode(), scope["query_string"].decode()
         self.seen.append(Request(scope["method"], path, query, headers, json.loads(body) if body else None))
+        self.was_asked.set()
         if self.script:
             await self._misbehave(self.script.popleft(), receive, send)
             return
@@ -126,6 +129,7 @@ class PlatformServer:
         elif isinstance(fault, Stalled):
             await self._until_left(receive)
         else:
+            await _start(send, 200, {"content-length": "9"})
             raise _CutError
 
     async def _stream(self, stream: Stream, receive: Any, send: Any) -> None:
@@ -165,19 +169,26 @@ def _once(body: bytes) -> Any:
 def running_platform() -> Iterator[PlatformServer]:
     """A platform on a free port; it is gone at the end of the block."""
     platform = PlatformServer()
+    with served(platform) as url:
+        platform.url = url
+        yield platform
+
+
+@contextmanager
+def served(app: Any) -> Iterator[str]:
+    """The address of an ASGI application on a free port of loopback, for the block."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 0))
         listener.listen()  # so a client that comes before the server has started waits
-        platform.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
-            platform, log_config=None, lifespan="off", ws="none", loop="asyncio", timeout_graceful_shutdown=1
+            app, log_config=None, lifespan="off", ws="none", loop="asyncio", timeout_graceful_shutdown=1
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
         thread.start()
         try:
-            yield platform
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()

@@ -1,9 +1,12 @@
-"""`framework.budgets`: what keys and tenants may spend. For administrators."""
+"""`framework.budgets`: what keys and tenants may spend, and what they spent. For administrators."""
 
-from evolving_ai.sdk.access_calls import budgets_call, remove_budget_call, set_budget_call
+from collections.abc import Sequence
+from datetime import date
+
+from evolving_ai.sdk.access_calls import budgets_call, cost_call, remove_budget_call, set_budget_call
 from evolving_ai.sdk.ai_calls import Amount
 from evolving_ai.sdk.asynchronous.transport import AsyncTransport
-from evolving_ai.sdk.results import Budget
+from evolving_ai.sdk.results import Budget, Cost
 
 __all__ = ["Budgets"]
 
@@ -14,7 +17,7 @@ class Budgets:
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
-    async def set(self, scope: str, cap_usd: Amount, *, window: str = "total") -> Budget:
+    async def set(self, scope: str, cap_usd: Amount, *, window: str = "month") -> Budget:
         """Limit a scope, or change its limit. `window`: total, day, month (UTC), or seconds such as `3600s`."""
         return await self._transport.send(set_budget_call(scope, cap_usd, window))
 
@@ -22,6 +25,18 @@ class Budgets:
         """Every budget with what is spent of it."""
         return await self._transport.send(budgets_call())
 
-    async def remove(self, scope: str) -> None:
-        """Stop limiting a scope."""
-        await self._transport.send(remove_budget_call(scope))
+    async def remove(self, scope: str) -> bool:
+        """Stop limiting a scope; False when nothing did."""
+        return await self._transport.send(remove_budget_call(scope))
+
+    async def cost(
+        self,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        tenant: str | None = None,
+        key_id: str | None = None,
+        by: Sequence[str] = ("day", "tenant", "key_id", "target"),
+    ) -> Cost:
+        """What was spent from one UTC day to another, both included, summed up by the columns `by`."""
+        return await self._transport.send(cost_call(since, until, tenant=tenant, key_id=key_id, by=by))

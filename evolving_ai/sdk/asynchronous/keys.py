@@ -18,8 +18,8 @@ class Keys:
         tenant: str,
         *,
         role: str = "viewer",
-        name: str = "",
-        expires_days: int | None = None,
+        name: str = "unnamed",
+        expires_in_days: float | None = None,
         requests_per_minute: int | None = None,
         max_concurrent: int | None = None,
     ) -> NewKey:
@@ -29,17 +29,17 @@ class Keys:
                 tenant,
                 role=role,
                 name=name,
-                expires_days=expires_days,
+                expires_in_days=expires_in_days,
                 requests_per_minute=requests_per_minute,
                 max_concurrent=max_concurrent,
             )
         )
 
-    async def list(self) -> tuple[Key, ...]:
-        """Every key, without secrets."""
-        return await self._transport.send(keys_call())
+    async def list(self, *, tenant: str | None = None) -> tuple[Key, ...]:
+        """Every key that this one may see, or those of one tenant; without secrets."""
+        return await self._transport.send(keys_call(tenant))
 
-    async def rotate(self, key_id: str, *, grace_s: float = 0.0) -> NewKey:
+    async def rotate(self, key_id: str, *, grace_s: float = 3600.0) -> NewKey:
         """Give a key another secret; the one before stays valid for `grace_s` seconds."""
         return await self._transport.send(rotate_key_call(key_id, grace_s))
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from evolving_ai.cli.output import note, print_json, print_table, print_text
+from evolving_ai.cli.output import note, note_dim, print_json, print_piece, print_table, print_text
 
 
 def test_json_is_one_document_and_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,3 +38,16 @@ def test_notes_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     note("half way")
 
     assert capsys.readouterr() == ("", "half way\n")
+
+
+def test_pieces_make_a_line_and_control_characters_in_them_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    for piece in ("Good", " day\x1b[2J", "\n"):
+        print_piece(piece)
+
+    assert capsys.readouterr() == ("Good day\\x1b[2J\n", "")
+
+
+def test_what_may_be_overlooked_is_plain_where_it_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    note_dim("0.000123 USD")
+
+    assert capsys.readouterr() == ("", "0.000123 USD\n")
