@@ -75,9 +75,10 @@ def test_a_stream_is_followed_to_its_figures(gateway: Gateway) -> None:
 def test_a_stream_that_a_provider_cuts_is_an_error(gateway: Gateway) -> None:
     cut = UpstreamError(AttemptResult.CONNECTION, "cut")
     gateway.world.script("p/one", Streams((role_part(), content_part("hel"), cut)))
-    with gateway.framework() as framework, pytest.raises(UnavailableError, match="the answer broke off") as raised:
-        framework.ai.chat(HELLO, stream=True).collect()
-    assert raised.value.request_id == gateway.world.outcome.decision_id
+    with gateway.framework() as framework, framework.ai.chat(HELLO, stream=True) as stream:
+        with pytest.raises(UnavailableError, match="the answer broke off") as raised:
+            stream.collect()
+        assert raised.value.request_id == stream.decision_id != ""
 
 
 def test_completion_route_and_providers(gateway: Gateway) -> None:
