@@ -20,7 +20,7 @@ def exchange_bars(platform: Platform, scratch: Path, note: Callable[[str], None]
     """Promote, roll back, promote, ... under 1,000 requests/s; a request is mixed when its DNA and snapshot are not of
     one live version, or its record says something else than its headers."""
     platform.cli("dna", "branch", "other", "main")
-    platform.cli("dna", "commit", "score.cost_weight=0.9", "--branch", "other", "--message", "A thriftier policy")
+    platform.cli("dna", "commit", "--set", "score.cost_weight=0.9", "--branch", "other", "--message", "A thriftier policy")
     before = _live(platform)
     load = Load.start(platform.url, platform.key, rate=_RATE, seconds=_SECONDS, out=scratch / "exchange.jsonl")
     time.sleep(_PAUSE_S)

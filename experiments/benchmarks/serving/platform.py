@@ -58,7 +58,8 @@ class Platform:
         status = self.cli("status")
         return [
             int(replica["pid"])
-            for deployment in status["deployments"]
+            for application in status["applications"]
+            for deployment in application["deployments"]
             if deployment["name"] == kind
             for replica in deployment["replicas"]
             if replica["state"] == "RUNNING"
@@ -80,7 +81,7 @@ def running_platform(
     try:
         key = (home / "admin.token").read_text(encoding="utf-8").strip()
         platform = Platform(home, f"http://127.0.0.1:{port}", key, started_s)
-        changes = [f"{gene}={value}" for gene, value in FITTED_GENES.items()]
+        changes = [part for gene, value in FITTED_GENES.items() for part in ("--set", f"{gene}={value}")]
         _cli(home, "dna", "commit", *changes, "--message", "A policy that reads every prompt")
         platform.request("POST", "/api/v1/dna/promote", {"ref": "main"})
         yield platform

@@ -12,4 +12,4 @@ def start_bars(platform: Platform) -> Iterator[Bar]:
     """Of a platform that was started just now."""
     yield Bar("up --detach until healthy", platform.started_s, "s", Limit("<", 40))
     memory = platform.cli("status")["memory"]
-    yield Bar("memory of all processes when idle (PSS)", memory["total_bytes"] / 2**30, "GiB", Limit("<", 3))
+    yield Bar("memory of all processes when idle (PSS)", memory["bytes"] / 2**30, "GiB", Limit("<", 3))
