@@ -37,6 +37,7 @@ PROGRAM = "evolving-ai"
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("evolving_ai.cli.commands.up", "Start the platform."),
     "down": ("evolving_ai.cli.commands.down", "Stop the platform."),
+    "restart": ("evolving_ai.cli.commands.restart", "Replace replicas without losing a request."),
     "status": ("evolving_ai.cli.commands.status", "Show what runs, and the memory it takes."),
     "env": ("evolving_ai.cli.commands.env", "Print the environment that clients need."),
     "dashboard": ("evolving_ai.cli.commands.dashboard", "Print the URL of the dashboard."),

@@ -10,6 +10,7 @@ from evolving_ai._common.canonical import canonical_bytes
 from evolving_ai._common.files import write_atomically
 from evolving_ai.cli.options import HomeOption, JsonOption, new_app
 from evolving_ai.cli.output import note, print_bytes, print_json, print_table, print_text
+from evolving_ai.cli.platform_client import PlatformClient
 from evolving_ai.domain.dna import Commit
 from evolving_ai.domain.genes import FloatGene, GeneValue, IntGene, SearchSpace
 from evolving_ai.domain.mutation import Change
@@ -56,6 +57,37 @@ def log(
             for commit in commits
         ],
     )
+
+
+@app.command()
+def live(home: HomeOption = None, json: JsonOption = False) -> None:
+    """Show the DNA that decides requests now. The platform must be running."""
+    view = PlatformClient(resolve_home(home)).request("GET", "/api/v1/dna/live")
+    _print_live(view, "live is", json)
+
+
+@app.command()
+def promote(
+    ref: RefArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the audit log.")] = "",
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make REF live on every replica, at once. The platform must be running."""
+    body = {"ref": ref, "reason": reason}
+    view = PlatformClient(resolve_home(home)).request("POST", "/api/v1/dna/promote", body)
+    _print_live(view, "live is now", json)
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the audit log.")] = "",
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make the DNA that was live before live again, on every replica. The platform must be running."""
+    view = PlatformClient(resolve_home(home)).request("POST", "/api/v1/dna/rollback", {"reason": reason})
+    _print_live(view, "live is again", json)
 
 
 @app.command()
@@ -273,6 +305,14 @@ def _print_commit(made: Commit, branch: str, json: bool) -> None:
     print_text(f"{branch} is now {made.hash[:_SHORT]} (dna {made.genome.hash[:_SHORT]}): {made.message}")
     if made.mutation is not None:
         _print_changes(made.mutation.changes)
+
+
+def _print_live(view: dict[str, Any], what: str, json: bool) -> None:
+    if json:
+        print_json(view)
+        return
+    snapshot = view["snapshot_hash"][:_SHORT]
+    print_text(f"{what} dna {view['dna_hash'][:_SHORT]} (commit {view['commit'][:_SHORT]}) with snapshot {snapshot}")
 
 
 def _print_branch(name: str, commit: Commit, done: str, json: bool) -> None:
