@@ -249,6 +249,8 @@ def _environment(spec: PlatformSpec, folder: Path) -> Mapping[str, str]:
     chosen = {
         HOME_VARIABLE: str(spec.home),
         MARK_VARIABLE: str(folder),
+        # Jobs call `evolving-ai` and `python` by name, and mean those of this installation.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "RAY_AUTH_MODE": "token",
         # Ray listens on every interface of the machine: the token keeps strangers out.
         "RAY_AUTH_TOKEN_PATH": str(ray_token(spec.home)),

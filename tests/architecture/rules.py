@@ -85,7 +85,7 @@ def large_ports(source: Source) -> list[str]:
         f"{source.path}:{node.name}"
         for node in ast.walk(source.tree)
         if isinstance(node, ast.ClassDef)
-        and any((source.dotted(base) or "").endswith("Protocol") for base in map(_unsubscripted, node.bases))
+        and any(source.dotted(base) == "typing.Protocol" for base in map(_unsubscripted, node.bases))
         and sum(isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) for item in node.body) > MAX_PORT_METHODS
     ]
 
