@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn
 from evolving_ai._common.clock import Clock
 from evolving_ai.domain.identity import Principal
 from evolving_ai.domain.money import format_usd
-from evolving_ai.errors import PlatformError, RequestError
+from evolving_ai.errors import EvolvingAIError, RequestError
 from evolving_ai.optimizer.ports import (
     LeaseGrant,
     LeaseRefusal,
@@ -194,7 +194,7 @@ class LeaseBook:
     async def maintain(self) -> None:
         """End forgotten reservations, give back what is too much, renew leases, ask for more before it is short.
 
-        PlatformError when the books cannot be reached; the next call goes on.
+        What the source raises passes (PlatformError when the books cannot be reached); the next call goes on.
         """
         now_s = self._clock.monotonic_s()
         self._sweep(now_s)
@@ -318,7 +318,7 @@ class LeaseBook:
         asked_s = self._clock.monotonic_s()
         try:
             answer = await self._source.lease(request)
-        except PlatformError as exc:
+        except EvolvingAIError as exc:  # not there, or its disk is full: the next one who asks may be luckier
             return exc
         finally:
             wallet.asking = None

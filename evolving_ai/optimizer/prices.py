@@ -12,14 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evolving_ai.domain.money import TokenPrice
 from evolving_ai.errors import CorruptionError, SettingsError
 
 __all__ = ["CatalogueEntry", "PriceCatalogue", "catalogue_path", "entries_hash"]
-
-_COLUMNS = 5  # input, output and cache-read price; output and context tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +30,20 @@ class CatalogueEntry:
     context_tokens: int | None = None
 
 
+class _Row(NamedTuple):
+    """How an entry lies in the file."""
+
+    input_pico_usd: int
+    output_pico_usd: int
+    cache_read_pico_usd: int | None
+    max_output_tokens: int | None
+    context_tokens: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Content:
     as_of: date
-    entries: Mapping[str, Mapping[str, list[int | None]]]
+    entries: Mapping[str, Mapping[str, Any]]
 
 
 class PriceCatalogue:
@@ -64,12 +72,12 @@ class PriceCatalogue:
         own = self._overrides.get((provider, model))
         if own is not None:
             return own
-        row = self._read().entries.get(provider, {}).get(model)
-        if row is None:
+        stored = self._read().entries.get(provider, {}).get(model)
+        if stored is None:
             return None
-        read, write, cached, longest, context = row
-        assert read is not None and write is not None, "checked when it was read"  # noqa: S101, PT018
-        return CatalogueEntry(TokenPrice(read, write), cached, longest, context)
+        row = _Row(*stored)
+        price = TokenPrice(row.input_pico_usd, row.output_pico_usd)
+        return CatalogueEntry(price, row.cache_read_pico_usd, row.max_output_tokens, row.context_tokens)
 
     def require(self, provider: str, model: str) -> CatalogueEntry:
         """The same; SettingsError, with what may have been meant, when nobody knows a price."""
@@ -106,7 +114,7 @@ def _checked(path: Path) -> _Content:
     try:
         document = json.loads(path.read_bytes())
         as_of = date.fromisoformat(document["as_of"])
-        entries: Mapping[str, Mapping[str, list[int | None]]] = document["entries"]
+        entries: Mapping[str, Mapping[str, Any]] = document["entries"]
         _check_entries(entries, document["sha256"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise CorruptionError(f"{path} is no valid price catalogue ({exc}): reinstall evolving-ai") from exc
@@ -122,8 +130,8 @@ def _check_entries(entries: Mapping[str, Mapping[str, Any]], expected_hash: str)
 
 
 def _check_row(model: str, row: Any) -> None:
-    is_row = isinstance(row, list) and len(row) == _COLUMNS and None not in row[:2]
+    is_row = isinstance(row, list) and len(row) == len(_Row._fields) and None not in row[:2]
     if not is_row or any(type(value) not in (int, type(None)) for value in row):
-        raise ValueError(f"{model}: expected {_COLUMNS} integers, found {str(row)[:60]}")
+        raise ValueError(f"{model}: expected {len(_Row._fields)} integers, found {str(row)[:60]}")
     if min(row[:2]) <= 0 or any(value is not None and value < 0 for value in row[2:]):
         raise ValueError(f"{model}: expected prices above 0 and no negative number, found {row}")

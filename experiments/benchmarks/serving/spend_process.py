@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from evolving_ai._common.clock import SystemClock
+from evolving_ai._common.rng import derive_rng
 from evolving_ai.domain.identity import Principal, Role
 from evolving_ai.errors import PlatformError, RequestError
 from evolving_ai.optimizer.budgets import BudgetBook, BudgetOptions
@@ -133,7 +133,7 @@ class _Replica:
         self._source = _Source(folder, name)
         self._purse = LeaseBook(self._source, SystemClock(), replica=name, options=_LEASES)
         self._purse.update_limits(frozenset(BUDGETS))
-        self._chance = random.Random(seed)  # noqa: S311 - any load is as good as another
+        self._chance = derive_rng(seed, "replica", name)
         self._log = os.open(folder / f"{name}.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         self._stopped = _stop_event()
 
@@ -152,15 +152,15 @@ class _Replica:
     async def _work(self) -> None:
         chance = self._chance
         while not self._stopped.is_set():
-            principal = Principal(chance.choice(KEYS), TENANT, Role.VIEWER)
-            amount = chance.randint(1, _LARGEST_NANO_USD)
+            principal = Principal(KEYS[chance.integers(len(KEYS))], TENANT, Role.VIEWER)
+            amount = int(chance.integers(1, _LARGEST_NANO_USD, endpoint=True))
             try:
                 reservation = await self._purse.reserve(principal, amount)
             except RequestError as exc:
                 self._note(exc.code, 0)
                 await asyncio.sleep(0.01)
                 continue
-            cost = chance.randint(0, amount)
+            cost = int(chance.integers(0, amount, endpoint=True))
             self._note(principal.key_id, cost)
             await asyncio.sleep(chance.random() * 0.01)
             self._purse.settle(reservation, principal, "storm/model", cost)

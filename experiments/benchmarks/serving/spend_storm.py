@@ -6,9 +6,8 @@ compared with what the replicas' own logs say. Nothing is judged here: `StormFig
 
 import asyncio
 import json
-import random
 import signal
-import subprocess
+import subprocess  # nosec B404 - runs our own processes
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evolving_ai._common.clock import SystemClock
+from evolving_ai._common.rng import derive_rng
 from evolving_ai.optimizer.budgets import BudgetBook, BudgetStatus
 from evolving_ai.stores.ports.spend import SpendQuery
 from evolving_ai.stores.sqlite.spend_store import SqliteSpendStore
@@ -84,7 +84,7 @@ class _Storm:
     def __init__(self, folder: Path, plan: StormPlan) -> None:
         self.folder = folder
         self.plan = plan
-        self.chance = random.Random(plan.seed)  # noqa: S311 - any moment is as good as another
+        self.chance = derive_rng(plan.seed, "storm")
         self.control: subprocess.Popen[str] | None = None
         self.replicas: list[subprocess.Popen[str]] = []
         self.kills: Counter[str] = Counter()
@@ -101,7 +101,7 @@ class _Storm:
 
     def _start(self, role: str, *more: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", _SCRIPT, role, str(self.folder), *more]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT)  # noqa: S603
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT)  # noqa: S603 # nosec B603
         if process.stdout is None or process.stdout.readline() != "ready\n":
             _end(process)
             raise RuntimeError(f"the {role} of the storm did not start: exit code {process.returncode}")
@@ -121,7 +121,7 @@ class _Storm:
             await asyncio.sleep(self.chance.uniform(0, self.plan.round_s / 2))
             self.start_control()
         else:
-            _end(self.replicas.pop(self.chance.randrange(len(self.replicas))))
+            _end(self.replicas.pop(int(self.chance.integers(len(self.replicas)))))
             self.kills["replica"] += 1
             self.start_replica()
         spent = self.logged()

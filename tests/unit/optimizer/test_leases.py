@@ -7,7 +7,7 @@ from inspect import signature
 import pytest
 
 from evolving_ai._common.clock import ManualClock
-from evolving_ai.errors import PlatformError, RequestError
+from evolving_ai.errors import PlatformError, RequestError, StorageError
 from evolving_ai.optimizer.budgets import BudgetBook, BudgetStatus
 from evolving_ai.optimizer.leases import LeaseBook
 from evolving_ai.optimizer.ports import (
@@ -50,7 +50,7 @@ class World:
         assert found is not None
         return found
 
-    async def spend(self, amount: int, seconds: int, principal: object = ANN) -> None:
+    async def spend(self, amount: int, seconds: int) -> None:
         """One attempt a second, and what is done once a second."""
         for _ in range(seconds):
             reservation = await self.purse.reserve(ANN, amount)
@@ -278,6 +278,20 @@ def test_without_control_what_is_at_hand_is_spent_and_then_refused(world: World)
     assert count == 15
     assert caught.value.code == "budget_unavailable"
     assert caught.value.retry_after_s is not None
+
+
+def test_books_that_cannot_be_written_refuse_for_now_and_break_nothing(world: World) -> None:
+    class FullDisk(LocalSource):
+        async def lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
+            raise StorageError("no disk space left")
+
+    purse = LeaseBook(FullDisk(world.books, "r1"), world.clock, replica="r1")
+    purse.update_limits(world.books.limits())
+
+    with pytest.raises(RequestError, match="cannot be asked for now") as caught:
+        asyncio.run(purse.reserve(ANN, 10))
+
+    assert caught.value.code == "budget_unavailable"
 
 
 # --- Leases -----------------------------------------------------------------------------------------------------------
