@@ -13,21 +13,21 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from evolving_ai._common.clock import Clock
 from evolving_ai._common.port_owner import port_owner
 from evolving_ai._common.processes import die_with_parent
 from evolving_ai.errors import PlatformError
+from evolving_ai.serving.listener import LISTENER_VARIABLE, receive_listener
 
 __all__ = [
-    "Holder",
     "Preparation",
     "ReplayProviders",
+    "SocketHolder",
     "check_port",
     "preparation",
     "replay_providers",
-    "socket_holder",
 ]
 
 _END_S = 3.0
@@ -35,12 +35,55 @@ _POLL_S = 0.05
 _REPLAY_START_S = 60.0
 
 
-class Holder(NamedTuple):
-    """The process that holds the listening socket, and where it hands it out."""
+class SocketHolder:
+    """The process that holds the listening socket for `bind` and `port`; a context manager.
 
-    pid: int
-    desk: Path
-    port: int
+    The supervisor keeps a duplicate of the socket: should the holder be killed, another takes its place, and no
+    connection notices.
+    """
+
+    def __init__(self, folder: Path, bind: str, port: int) -> None:
+        self.desk = folder / "listener.sock"
+        self.port = port
+        self._bind = bind
+        self._stack = contextlib.ExitStack()
+        self._process: Any = None
+
+    def __enter__(self) -> Self:
+        """PlatformError when the address cannot be had."""
+        with contextlib.ExitStack() as stack:
+            self._stack = stack
+            self._start()
+            self._listener = stack.enter_context(receive_listener({LISTENER_VARIABLE: str(self.desk)}))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def pid(self) -> int:
+        """The process, now."""
+        return int(self._process.pid)
+
+    def keep(self) -> bool:
+        """Start another holder if this one has ended; whether that was needed."""
+        if self._process.poll() is None:
+            return False
+        self.desk.unlink(missing_ok=True)
+        self._start("--inherit", str(self._listener.fileno()), pass_fds=(self._listener.fileno(),))
+        return True
+
+    def _start(self, *further: str, **options: Any) -> None:
+        module = "evolving_ai.serving.listener_host"
+        command = [sys.executable, "-m", module, "--bind", self._bind, "--port", str(self.port)]
+        command += ["--desk", str(self.desk), *further]
+        process = _child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options)
+        self._process = self._stack.enter_context(process)
+        line = self._process.stdout.readline().strip()
+        if not line.startswith("ready "):
+            raise check_port(line or "EINVAL the holder of the socket did not start", self._bind, self.port)
+        self.port = int(line.split()[1])
 
 
 class ReplayProviders(NamedTuple):
@@ -57,19 +100,6 @@ def check_port(reason: str, bind: str, port: int) -> PlatformError:
         return PlatformError(f"{bind}:{port} cannot be listened on: {reason.partition(' ')[2] or reason}")
     owner = port_owner(port) or "another process"
     return PlatformError(f"port {port} is taken by {owner}: stop that, or choose another with --port")
-
-
-@contextlib.contextmanager
-def socket_holder(folder: Path, bind: str, port: int) -> Iterator[Holder]:
-    """The holder of a socket that listens on `bind` and `port`. PlatformError when it cannot have them."""
-    desk = folder / "listener.sock"
-    module = "evolving_ai.serving.listener_host"
-    command = [sys.executable, "-m", module, "--bind", bind, "--port", str(port), "--desk", str(desk)]
-    with _child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        line = process.stdout.readline().strip()
-        if not line.startswith("ready "):
-            raise check_port(line or "EINVAL the holder of the socket did not start", bind, port)
-        yield Holder(process.pid, desk, int(line.split()[1]))
 
 
 @contextlib.contextmanager

@@ -55,9 +55,11 @@ def main() -> int:
     parser.add_argument("--bind", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--desk", type=Path, required=True)
+    parser.add_argument("--inherit", type=int, help="a descriptor of a socket that listens already")
     options = parser.parse_args()
     try:
-        listener = open_listener(options.bind, options.port)
+        inherited = options.inherit
+        listener = open_listener(options.bind, options.port) if inherited is None else socket.socket(fileno=inherited)
     except OSError as exc:
         sys.stdout.write(f"{errno.errorcode.get(exc.errno or 0, 'EINVAL')} {exc.strerror or exc}\n")
         return 1

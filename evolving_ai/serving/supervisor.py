@@ -24,7 +24,7 @@ from evolving_ai._common.processes import end_marked
 from evolving_ai._common.stop_request import StopRequest
 from evolving_ai.errors import PlatformError
 from evolving_ai.home import HOME_VARIABLE
-from evolving_ai.serving.children import check_port, preparation, replay_providers, socket_holder
+from evolving_ai.serving.children import SocketHolder, check_port, preparation, replay_providers
 from evolving_ai.serving.listener import LISTENER_VARIABLE
 from evolving_ai.serving.listener_host import open_listener
 from evolving_ai.serving.process_log import log_folder, rotate_logs, serve_log_folder
@@ -134,6 +134,7 @@ class _Platform:
         self._request = request
         self._note = note
         self._children: dict[str, int] = {}
+        self._holder: SocketHolder | None = None
         self._state = PlatformState(
             pid=os.getpid(),
             started=clock.now().isoformat(timespec="seconds"),
@@ -156,8 +157,8 @@ class _Platform:
             ready_home()
             self._deploy(cluster)
             stack.enter_context(desk_open(self._folder, cluster))
-            self._state = replace(self._state, is_healthy=True, children=dict(self._children))
-            self._state.save(self._spec.home)
+            self._state = replace(self._state, is_healthy=True)
+            self._save_children()
             ready(self._state)
             self._watch()
             self._note("stopping")
@@ -165,7 +166,8 @@ class _Platform:
     def _take_port(self, stack: contextlib.ExitStack) -> None:
         spec = self._spec
         if spec.profile == "direct":
-            holder = stack.enter_context(socket_holder(self._folder, spec.bind, spec.port))
+            holder = stack.enter_context(SocketHolder(self._folder, spec.bind, spec.port))
+            self._holder = holder
             os.environ[LISTENER_VARIABLE] = str(holder.desk)
             self._children["listener"] = holder.pid
             port = holder.port
@@ -238,10 +240,21 @@ class _Platform:
                 raise KeyboardInterrupt
 
     def _watch(self) -> None:
+        """Until somebody asks to stop. Serve looks after its replicas; what is not Serve's is looked after here."""
         while not self._request.wait(_WATCH_EVERY_S):
-            for name, process_id in self._children.items():
-                if not _is_alive(process_id):
-                    raise PlatformError(f"the process of the {name} ended (it was {process_id}): start again")
+            if self._holder is not None and self._holder.keep():
+                self._note("the holder of the listening socket had ended: another took its place")
+                self._children["listener"] = self._holder.pid
+                self._save_children()
+            replay = self._children.get("replay")
+            if replay is not None and not _is_alive(replay):
+                self._note("the replay providers have ended: `evolving-ai down` and `up` start them again")
+                del self._children["replay"]
+                self._save_children()
+
+    def _save_children(self) -> None:
+        self._state = replace(self._state, children=dict(self._children))
+        self._state.save(self._spec.home)
 
 
 def _environment(spec: PlatformSpec, folder: Path) -> Mapping[str, str]:
@@ -261,6 +274,7 @@ def _environment(spec: PlatformSpec, folder: Path) -> Mapping[str, str]:
         "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
         # A port that somebody else has must be refused, not shared.
         "SERVE_SOCKET_REUSE_PORT_ENABLED": "0",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "evolving_ai.serving.proxy_headers:proxy_middlewares",
         # One replica has one core: libraries that start a thread for each would fight for it.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",

@@ -1,5 +1,7 @@
 """The holder of the listening socket: a process that hands it out and ends with the one that started it."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from evolving_ai.errors import PlatformError
-from evolving_ai.serving.children import socket_holder
+from evolving_ai.serving.children import SocketHolder
 from evolving_ai.serving.listener import LISTENER_VARIABLE, receive_listener
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[tuple[Path, int]]:
-    with socket_holder(tmp_path, "127.0.0.1", 0) as holder:
+    with SocketHolder(tmp_path, "127.0.0.1", 0) as holder:
         yield holder.desk, holder.port
 
 
@@ -41,15 +43,29 @@ def test_a_port_that_is_taken_is_told_with_its_owner(desk: tuple[Path, int], tmp
     other.mkdir()
 
     with (
-        pytest.raises(PlatformError, match=rf"port {desk[1]} is taken by .*listener_host.*--port"),
-        socket_holder(other, "127.0.0.1", desk[1]),
+        pytest.raises(PlatformError, match=rf"port {desk[1]} is taken by .+ \(process \d+\): .*--port"),
+        SocketHolder(other, "127.0.0.1", desk[1]),
     ):
         pass
 
 
 def test_an_address_of_another_machine_is_told(tmp_path: Path) -> None:
-    with pytest.raises(PlatformError, match=r"203\.0\.113\.1:80"), socket_holder(tmp_path, "203.0.113.1", 80):
+    with pytest.raises(PlatformError, match=r"203\.0\.113\.1:80"), SocketHolder(tmp_path, "203.0.113.1", 80):
         pass
+
+
+def test_a_killed_holder_is_replaced_by_one_with_the_same_socket(tmp_path: Path) -> None:
+    with SocketHolder(tmp_path, "127.0.0.1", 0) as holder:
+        assert not holder.keep()
+        first = holder.pid
+        os.kill(first, signal.SIGKILL)
+        os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+
+        assert holder.keep()
+
+        assert holder.pid != first
+        with receive_listener({LISTENER_VARIABLE: str(holder.desk)}) as listener:
+            assert listener.getsockname() == ("127.0.0.1", holder.port)
 
 
 def test_the_holder_ends_when_its_parent_closes_the_pipe(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,11 @@ def test_every_replica_answers(platform: Platform) -> None:
 
     assert len(replicas) == 2
     until(all_seen, within_s=20)
+
+
+def test_an_answer_has_one_request_id_and_it_is_the_gateways(platform: Platform) -> None:
+    with urllib.request.urlopen(f"{platform.state.url}/", timeout=10) as answer:  # noqa: S310 - our own address
+        assert answer.headers.get_all("x-request-id") == ["ours"]
 
 
 def test_a_replica_asks_control_and_control_the_learner(platform: Platform) -> None:
