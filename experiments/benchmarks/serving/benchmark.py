@@ -16,7 +16,8 @@ from experiments.benchmarks.bar import Bar, Outcome
 from experiments.benchmarks.machine import describe_machine
 from experiments.benchmarks.routing_table import routing_table
 from experiments.benchmarks.serving.exchange import exchange_bars
-from experiments.benchmarks.serving.faults import fault_bars, lost_outcome_bar
+from experiments.benchmarks.serving.faults import budget_bars, fault_bars, lost_outcome_bar
+from experiments.benchmarks.serving.money import money_bars
 from experiments.benchmarks.serving.platform import running_platform
 from experiments.benchmarks.serving.scaling import scaling_bars
 from experiments.benchmarks.serving.start import start_bars
@@ -30,7 +31,6 @@ Note = Callable[[str], None]
 
 def run(folder: Path, *, is_full: bool, note: Note) -> Outcome:
     """Measure everything, policies fitted on the table of `folder`; `note` is told each figure as it is known."""
-    del is_full
     table = routing_table(folder).resolve()
     models = load_requests(table, split="train").models
     note(f"table {table}")
@@ -38,7 +38,7 @@ def run(folder: Path, *, is_full: bool, note: Note) -> Outcome:
     start_s = time.monotonic()
     bars: list[Bar] = []
     with tempfile.TemporaryDirectory(prefix="eas") as scratch:
-        for bar in _measure(Path(scratch), table, models, note):
+        for bar in _measure(Path(scratch), table, models, note, is_full=is_full):
             bars.append(bar)
             verdict = "" if bar.limit is None else f", bar {bar.limit}: {'ok' if bar.ok else 'FALLS SHORT'}"
             note(f"{time.monotonic() - start_s:5.0f} s  {bar.name}: {bar.value:.5g} {bar.unit}{verdict}")
@@ -46,7 +46,7 @@ def run(folder: Path, *, is_full: bool, note: Note) -> Outcome:
     return Outcome(tuple(bars), table.name, about)
 
 
-def _measure(scratch: Path, table: Path, models: tuple[str, ...], note: Note) -> Iterator[Bar]:
+def _measure(scratch: Path, table: Path, models: tuple[str, ...], note: Note, *, is_full: bool) -> Iterator[Bar]:
     answered: list[str] = []
     with fixed_upstream(scratch / "upstream") as upstream:
         with running_platform(scratch / "main", upstream, table, models) as platform:
@@ -57,6 +57,8 @@ def _measure(scratch: Path, table: Path, models: tuple[str, ...], note: Note) ->
                 yield bar
             yield from exchange_bars(platform, scratch, note)
             yield from fault_bars(platform, scratch, note, answered)
+            yield from budget_bars(platform)
         yield lost_outcome_bar(platform.home, answered)
         yield from peer_bars(upstream, scratch, ours)
         yield from scaling_bars(scratch / "scaling", upstream, table, models, note)
+    yield from money_bars(scratch / "money", is_full=is_full)

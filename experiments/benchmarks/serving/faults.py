@@ -1,5 +1,6 @@
 """What happens to requests while the platform's own parts are replaced or killed."""
 
+import contextlib
 import os
 import signal
 import time
@@ -11,9 +12,9 @@ from evolving_ai.stores.sqlite.outcome_store import SqliteOutcomeStore
 from experiments.benchmarks.bar import Bar, Limit
 from experiments.benchmarks.serving.exchange import failures
 from experiments.benchmarks.serving.load import Load
-from experiments.benchmarks.serving.platform import Platform
+from experiments.benchmarks.serving.platform import TENANT, Platform
 
-__all__ = ["fault_bars", "lost_outcome_bar"]
+__all__ = ["budget_bars", "fault_bars", "lost_outcome_bar"]
 
 _RATE = 1000.0
 _REPLACE_S = 40.0
@@ -83,12 +84,27 @@ def _dead_control(platform: Platform, scratch: Path, note: Note) -> Iterator[Bar
     kills, until_s = 0, time.monotonic() + _CONTROL_DEAD_S
     while time.monotonic() < until_s:
         for process in platform.processes("control"):
-            os.kill(process, signal.SIGKILL)
-            kills += 1
+            with contextlib.suppress(ProcessLookupError):  # it is dead already
+                os.kill(process, signal.SIGKILL)
+                kills += 1
         time.sleep(0.3)
     sent = load.wait()
     yield Bar("control dead for 30 s: failed requests", len(failures(sent, note)), f"of {len(sent)}", Limit("=", 0))
     yield Bar("control dead for 30 s: times killed", kills, "kills")
+
+
+def budget_bars(platform: Platform) -> Iterator[Bar]:
+    """The invariant of every budget, after everything that was done to the platform."""
+    for budget in platform.request("GET", "/api/v1/budgets")["budgets"]:
+        spent = sum(float(budget[part]) for part in ("settled_usd", "leased_usd", "forfeited_usd"))
+        kind = budget["scope"].partition(":")[0]
+        name = f"after all faults: settled, leased and forfeited of the {kind}'s budget"
+        yield Bar(name, spent, "USD", Limit("<=", float(budget["cap_usd"])))
+    yield Bar(
+        "after all faults: settled by the roll-up",
+        float(platform.request("GET", f"/api/v1/budgets/cost?tenant={TENANT}")["total_usd"]),
+        "USD",
+    )
 
 
 def lost_outcome_bar(home: Path, answered: Sequence[str]) -> Bar:

@@ -8,7 +8,7 @@ import subprocess  # nosec B404 - runs our own command line
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ import yaml
 from evolving_ai.errors import PlatformError
 from experiments.benchmarks.serving.upstream import free_port
 
-__all__ = ["ALIAS", "FITTED_GENES", "Platform", "running_platform"]
+__all__ = ["ALIAS", "CAP_USD", "FITTED_GENES", "TENANT", "Platform", "running_platform"]
 
 ALIAS = "gpt-4o-mini"
+TENANT = "bench"
+CAP_USD = "1000"
 _TARGETS = 8
 FITTED_GENES = {
     "quality.predictor": "blend",
@@ -34,10 +36,14 @@ _TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A running installation; `started_s` is how long it took until it was healthy."""
+    """A running installation; `started_s` is how long it took until it was healthy.
+
+    `key` is what traffic uses: a viewer's, with rate limits, under a budget of its own and one of its tenant.
+    """
 
     home: Path
     url: str
+    admin_key: str
     key: str
     started_s: float
 
@@ -47,7 +53,7 @@ class Platform:
 
     def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """What the API answers. PlatformError for anything but success."""
-        headers = {"Authorization": f"Bearer {self.key}"}
+        headers = {"Authorization": f"Bearer {self.admin_key}"}
         answer = httpx.request(method, self.url + path, json=body, headers=headers, timeout=_TIMEOUT_S)
         if answer.status_code >= 400:
             raise PlatformError(f"{method} {path} was answered {answer.status_code}: {answer.text[:300]}")
@@ -79,14 +85,25 @@ def running_platform(
     _cli(home, "up", "--detach")
     started_s = time.monotonic() - begin_s
     try:
-        key = (home / "admin.token").read_text(encoding="utf-8").strip()
-        platform = Platform(home, f"http://127.0.0.1:{port}", key, started_s)
+        admin_key = (home / "admin.token").read_text(encoding="utf-8").strip()
+        platform = Platform(home, f"http://127.0.0.1:{port}", admin_key, "", started_s)
+        platform = replace(platform, key=_traffic_key(platform))
         changes = [part for gene, value in FITTED_GENES.items() for part in ("--set", f"{gene}={value}")]
         _cli(home, "dna", "commit", *changes, "--message", "A policy that reads every prompt")
         platform.request("POST", "/api/v1/dna/promote", {"ref": "main"})
         yield platform
     finally:
         _cli(home, "down")
+
+
+def _traffic_key(platform: Platform) -> str:
+    """A key with everything on: limits that are not reached, and two budgets that are not spent."""
+    asked = {"tenant": TENANT, "role": "viewer", "requests_per_minute": 9_000_000, "max_concurrent": 100_000}
+    made = platform.request("POST", "/api/v1/keys", asked)
+    for scope in (f"key:{made['id']}", f"tenant:{TENANT}"):
+        platform.request("POST", "/api/v1/budgets", {"scope": scope, "cap_usd": CAP_USD, "window": "day"})
+    secret: str = made["secret"]
+    return secret
 
 
 def _config(upstream: str, table: Path, models: Sequence[str], port: int) -> dict[str, Any]:
