@@ -95,7 +95,7 @@ class Cluster:
                 _temp_dir=str(self._folder),
             )
         except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as exc:
-            raise PlatformError(f"Ray did not start ({_last_line(exc)}): its logs were in {self._folder}") from exc
+            raise PlatformError(f"Ray did not start ({_last_line(exc)}): try again") from exc
         url = f"http://{context.dashboard_url}" if has_dashboard and context.dashboard_url else None
         return Addresses(url, ray.get_runtime_context().gcs_address)
 
