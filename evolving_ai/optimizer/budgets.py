@@ -9,7 +9,7 @@ Not done here: reserving for requests (`optimizer.leases`), talking to replicas.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evolving_ai._common.clock import Clock
@@ -95,8 +95,12 @@ class BudgetBook:
 
     # --- Budgets ------------------------------------------------------------------------------------------------------
 
-    def set_budget(self, scope: str, cap_nano_usd: int, window: str) -> Budget:
+    def set_budget(
+        self, scope: str, cap_nano_usd: int, window: str, *, witness: Callable[[Budget], None] | None = None
+    ) -> Budget:
         """Limit a scope, or change its limit. UsageError for an impossible scope, cap or window.
+
+        `witness` is called with the budget before the change is made; when it raises, nothing is changed.
 
         With another cap the count goes on; with another window a new count begins, and leases of the old one end
         when they are next renewed.
@@ -108,15 +112,22 @@ class BudgetBook:
             raise UsageError(f"a cap of {cap_nano_usd} nano-dollars is out of range: expected 0 to {_MAX_CAP_NANO_USD}")
         budget = Budget(scope, cap_nano_usd, check_window(window))
         with self._turn:
+            if witness is not None:
+                witness(budget)
             self._commit([budget])
         return budget
 
-    def remove_budget(self, scope: str) -> bool:
-        """Stop limiting a scope; False when nothing did. Setting the same window again goes on with its count."""
+    def remove_budget(self, scope: str, *, witness: Callable[[Budget], None] | None = None) -> bool:
+        """Stop limiting a scope; False when nothing did. Setting the same window again goes on with its count.
+
+        `witness` is called with the budget before it is removed; when it raises, nothing is changed.
+        """
         with self._turn:
             budget = self._state.budgets.get(scope)
             if budget is None:
                 return False
+            if witness is not None:
+                witness(budget)
             self._commit(drop=[budget])
             return True
 

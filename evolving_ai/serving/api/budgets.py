@@ -1,12 +1,14 @@
 """`/api/v1/budgets` and `/api/v1/budgets/cost`: what may be spent, and what was.
 
 A budget limits a key or a tenant for a window of time. An administrator of a tenant sets those of its own keys and sees
-its own spend; the budget of a tenant is set by the installation's own tenant, `local`, alone.
+its own spend; the budget of a tenant is set by the installation's own tenant, `local`, alone. A change stands in the
+audit log before it counts.
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +22,7 @@ from evolving_ai.security.audit_kinds import AuditKind
 from evolving_ai.serving.api.permission import permitted_principal
 from evolving_ai.serving.api.principal import tenant_seen
 from evolving_ai.stores.ports import AuditLog
-from evolving_ai.stores.ports.spend import SpendLine, SpendQuery
+from evolving_ai.stores.ports.spend import Budget, SpendLine, SpendQuery
 
 __all__ = [
     "BudgetRequest",
@@ -32,9 +34,6 @@ __all__ = [
     "RemovedBudget",
     "budgets_router",
 ]
-
-Column = Literal["day", "tenant", "key_id", "target"]
-Caller = Annotated[Principal, Depends(permitted_principal)]
 
 
 class BudgetRequest(BaseModel):
@@ -113,27 +112,34 @@ def budgets_router(services: BudgetServices) -> APIRouter:
     desk = _BudgetDesk(services)
 
     @router.get("")
-    async def budgets(principal: Caller) -> BudgetsView:
+    async def budgets(principal: Annotated[Principal, Depends(permitted_principal)]) -> BudgetsView:
         """The budgets, each in its current window."""
         return await asyncio.to_thread(desk.list, principal)
 
     @router.post("")
-    async def set_budget(request: BudgetRequest, principal: Caller) -> BudgetView:
+    async def set_budget(
+        request: BudgetRequest, principal: Annotated[Principal, Depends(permitted_principal)]
+    ) -> BudgetView:
         """Limit a key or a tenant, or change its limit."""
         view = await asyncio.to_thread(desk.set, request, principal)
         await services.on_budgets_changed()
         return view
 
     @router.delete("/{scope}")
-    async def remove(scope: str, principal: Caller) -> RemovedBudget:
+    async def remove(scope: str, principal: Annotated[Principal, Depends(permitted_principal)]) -> RemovedBudget:
         """Limit a key or a tenant no longer."""
         was_there = await asyncio.to_thread(desk.remove, scope, principal)
         await services.on_budgets_changed()
         return RemovedBudget(scope=scope, was_there=was_there)
 
+    _add_cost(router, services)
+    return router
+
+
+def _add_cost(router: APIRouter, services: BudgetServices) -> None:
     @router.get("/cost")
     async def cost(
-        principal: Caller,
+        principal: Annotated[Principal, Depends(permitted_principal)],
         since: date | None = None,
         until: date | None = None,
         tenant: str | None = None,
@@ -153,8 +159,6 @@ def budgets_router(services: BudgetServices) -> APIRouter:
             lines=[_line(line) for line in lines], total_usd=format_usd(sum(line.amount_nano_usd for line in lines))
         )
 
-    return router
-
 
 class _BudgetDesk:
     """What the routes do, in a thread."""
@@ -167,24 +171,32 @@ class _BudgetDesk:
         return BudgetsView(budgets=[_view(status) for status in seen])
 
     def set(self, request: BudgetRequest, principal: Principal) -> BudgetView:
-        self._check(principal, request.scope)
-        budget = self._services.budgets.set_budget(request.scope, parse_usd(request.cap_usd), request.window)
-        detail = {"cap_nano_usd": budget.cap_nano_usd, "window": budget.window}
-        self._audit(principal, request.scope, detail)
+        witness = self._witness(principal, self._tenant_of(principal, request.scope))
+        self._services.budgets.set_budget(
+            request.scope, parse_usd(request.cap_usd), request.window, witness=lambda budget: witness(budget, False)
+        )
         status = self._services.budgets.status(request.scope)
         if status is None:
             raise RequestError("conflict", f"the budget of {request.scope} was removed at the same moment")
         return _view(status)
 
     def remove(self, scope: str, principal: Principal) -> bool:
-        self._check(principal, scope)
-        was_there = self._services.budgets.remove_budget(scope)
-        if was_there:
-            self._audit(principal, scope, {"removed": True})
-        return was_there
+        witness = self._witness(principal, self._tenant_of(principal, scope))
+        return self._services.budgets.remove_budget(scope, witness=lambda budget: witness(budget, True))
 
-    def _audit(self, principal: Principal, scope: str, detail: dict[str, Any]) -> None:
-        self._services.audit.append(AuditKind.BUDGET_CHANGED, actor=principal.key_id, subject=scope, detail=detail)
+    def _witness(self, principal: Principal, tenant: str | None) -> Callable[[Budget, bool], None]:
+        def witness(budget: Budget, is_removed: bool) -> None:
+            detail: dict[str, Any] = {
+                "tenant": tenant,
+                "cap_nano_usd": budget.cap_nano_usd,
+                "window": budget.window,
+                "removed": is_removed,
+            }
+            self._services.audit.append(
+                AuditKind.BUDGET_CHANGED, actor=principal.key_id, subject=budget.scope, detail=detail
+            )
+
+        return witness
 
     def _sees(self, principal: Principal, scope: str) -> bool:
         tenant = tenant_seen(principal)
@@ -192,14 +204,20 @@ class _BudgetDesk:
             return True
         return scope in {f"key:{record.key_id}" for record in self._services.keys.list_keys(tenant)}
 
-    def _check(self, principal: Principal, scope: str) -> None:
-        """Refuse scopes of others in the same words as those that do not exist."""
+    def _tenant_of(self, principal: Principal, scope: str) -> str | None:
+        """Whose scope it is (None: nobody's, the books refuse it), if this principal may limit it.
+
+        Scopes of others are refused in the same words as those that do not exist.
+        """
         kind, _, name = scope.partition(":")
         if kind == "tenant" and tenant_seen(principal) is not None:
             raise RequestError("permission_denied", "the budget of a tenant is set by the installation's administrator")
-        known = {record.key_id for record in self._services.keys.list_keys(tenant_seen(principal))}
-        if kind == "key" and name not in known:
+        if kind != "key":
+            return name if kind == "tenant" else None
+        owners = {record.key_id: record.tenant for record in self._services.keys.list_keys(tenant_seen(principal))}
+        if name not in owners:
             raise RequestError("not_found", f"there is no key {name[:64]!r}", hint="`evolving-ai keys list` shows them")
+        return owners[name]
 
 
 def _columns(by: str) -> frozenset[str]:
