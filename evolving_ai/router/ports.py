@@ -170,6 +170,10 @@ class Policy(Protocol):
         """Decide one request. DataError when none of the eligible models is known to it."""
         ...
 
+    def propensities(self, decision: Decision) -> tuple[float, ...]:
+        """With which probability each model is chosen, in the order of `decision.models`; they sum to 1."""
+        ...
+
 
 class KeyRing(Protocol):
     """Which keys are valid, in memory; refreshed from outside."""

@@ -139,6 +139,15 @@ class RequestPath:
         now = self._clock.now().timestamp()
         return Run(request, selection, decided, prompt_hash(prompt), request.arrived_s + allowed_s, now)
 
+    def preview(self, request: ChatRequest) -> tuple[Run, tuple[float, ...]]:
+        """Decide and do nothing about it; the run, and each candidate's propensity. Counts as a request of its key."""
+        self._admit(request)
+        try:
+            run = self.begin(request)
+            return run, self._policy(request.demands.dna).propensities(run.decided.decision)
+        finally:
+            self._leave(request)
+
     def _policy(self, pinned: str | None) -> Policy:
         policy = self.policy
         if policy is None:

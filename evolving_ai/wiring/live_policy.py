@@ -7,7 +7,7 @@ it as a whole. It does not know targets, breakers or prices.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from evolving_ai.decision.engine import DecisionEngine
 from evolving_ai.decision.features import RequestView
@@ -45,10 +45,23 @@ class EnginePolicy:
             decision = self._explored(decision, seed)
         return DecidedPolicy(decision, features, seed)
 
+    def propensities(self, decision: Decision) -> tuple[float, ...]:
+        """With which probability each model of a decision of this policy is chosen, whatever was drawn for it."""
+        values = decision.score_values
+        others, floor = self._exploration(values)
+        best = values.index(max(values))  # the earlier one of equals, as the engine ranks
+        shares = [0.0 if value == -math.inf else floor for value in values]
+        shares[best] = 1.0 - others * floor
+        return tuple(shares)
+
+    def _exploration(self, values: Sequence[float]) -> tuple[int, float]:
+        """How many others there are beside the best model, and the probability of each."""
+        others = len(values) - 1 - values.count(-math.inf)
+        return others, min(self._floor, 1.0 / (others + 1))
+
     def _explored(self, decision: Decision, seed: int) -> Decision:
         models, qualities, costs_usd, values, best, _, dna_hash, snapshot_hash, relaxed = decision
-        others = len(values) - 1 - values.count(-math.inf)
-        floor = min(self._floor, 1.0 / (others + 1))
+        others, floor = self._exploration(values)
         draw = unit_draw(seed)
         chosen, propensity = best, 1.0 - others * floor
         if draw < others * floor:

@@ -261,6 +261,9 @@ class FakePolicy:
         )
         return DecidedPolicy(decision, b"features", seed)
 
+    def propensities(self, decision: Decision) -> tuple[float, ...]:
+        return tuple(float(place == decision.chosen) for place in range(len(decision.models)))
+
 
 # --- Money, limits, records, keys -------------------------------------------------------------------------------------
 

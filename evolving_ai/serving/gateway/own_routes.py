@@ -16,7 +16,7 @@ from evolving_ai.router.catalog import AUTO
 from evolving_ai.router.chat_request import read_chat_body, read_json_object
 from evolving_ai.router.request_path import Answer
 from evolving_ai.router.run import Run
-from evolving_ai.serving.api.ai import CompletionBody, RouteBody
+from evolving_ai.serving.api.ai import ChatBody, CompletionBody, RouteBody
 from evolving_ai.serving.gateway.app import Exchange, GatewayApp
 from evolving_ai.serving.gateway.messages import read_body, send_json
 from evolving_ai.serving.gateway.state import ReplicaState
@@ -64,7 +64,9 @@ class _OwnRoutes:
     async def chat(self, exchange: Exchange, principal: Principal) -> None:
         """Chat in the own format; a stream is OpenAI's."""
         body, size = await self._json(exchange)
-        if body.pop("auto_optimize", False) is True or body.get("model") is None:
+        asked = _validated(ChatBody, body)
+        body.pop("auto_optimize", None)
+        if asked.auto_optimize or asked.model is None:
             body["model"] = AUTO
         chat = self._app.chat_from(exchange, principal, read_chat_body(orjson.dumps(body)), size)
         if chat.is_stream:
@@ -97,8 +99,9 @@ class _OwnRoutes:
                 raise RequestError("invalid_request", "nothing to decide about: expected messages or a prompt")
             messages = [{"role": "user", "content": asked.prompt}]
         chat_body = read_chat_body(orjson.dumps({"model": asked.model or AUTO, "messages": messages}))
-        run = self._app.path.begin(self._app.chat_from(exchange, principal, chat_body, size))
-        await send_json(exchange.send, 200, _route_json(run), [(b"x-request-id", exchange.id.text.encode())])
+        run, propensities = self._app.path.preview(self._app.chat_from(exchange, principal, chat_body, size))
+        document = _route_json(run, propensities)
+        await send_json(exchange.send, 200, document, [(b"x-request-id", exchange.id.text.encode())])
 
     async def providers(self, exchange: Exchange, _principal: Principal) -> None:
         """Providers with their targets."""
@@ -163,9 +166,9 @@ def _figures(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _route_json(run: Run) -> dict[str, Any]:
+def _route_json(run: Run, propensities: tuple[float, ...]) -> dict[str, Any]:
     decision = run.decided.decision
-    rows = zip(decision.models, decision.qualities, decision.costs_usd, decision.score_values, strict=True)
+    columns = (decision.models, decision.qualities, decision.costs_usd, decision.score_values, propensities)
     return {
         "decision_id": None,
         "chosen": decision.model,
@@ -176,9 +179,9 @@ def _route_json(run: Run) -> dict[str, Any]:
                 "quality": quality,
                 "cost_usd": cost,
                 "score": None if score == -math.inf else score,
-                "propensity": decision.propensity if model == decision.model else 0.0,
+                "propensity": propensity,
             }
-            for model, quality, cost, score in rows
+            for model, quality, cost, score, propensity in zip(*columns, strict=True)
         ],
         "relaxed": list(decision.relaxed),
         "dna": decision.dna_hash[:_SHORT],
