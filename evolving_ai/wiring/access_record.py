@@ -14,6 +14,8 @@ from evolving_ai.errors import CorruptionError, DataError
 
 __all__ = ["load_access", "save_access"]
 
+_FIELDS = frozenset({"version", "keys", "budget_scopes"})
+
 
 def _path(home: Path) -> Path:
     return home / "live" / "access.json"
@@ -27,7 +29,7 @@ def load_access(home: Path) -> dict[str, Any]:
         raise DataError(f"{_path(home)} does not exist: expected it after `evolving-ai up`") from exc
     except ValueError as exc:
         raise CorruptionError(f"{_path(home)} is damaged: remove it and start the platform again") from exc
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or not document.keys() >= _FIELDS:
         raise CorruptionError(f"{_path(home)} is damaged: remove it and start the platform again")
     return document
 

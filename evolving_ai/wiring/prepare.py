@@ -51,8 +51,8 @@ def prepare_home(home: Path, *, replay_urls: Mapping[str, str] | None, clock: Cl
     settings = load_settings(home)
     pool = _pool(home, settings, replay_urls)
     Catalog(pool.targets, pool.aliases)  # refuses what cannot be
-    pool.save(home)
-    with open_control(home, clock or SystemClock()) as services:
+    with open_control(home, clock or SystemClock()) as services:  # before anything is changed: one control for a home
+        pool.save(home)
         record = _live(services, pool)
         save_access(home, {**services.keys.snapshot(), "budget_scopes": sorted(services.budgets.limits())})
     return record

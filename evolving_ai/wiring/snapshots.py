@@ -34,11 +34,14 @@ class SnapshotLibrary:
         self._folder = home / "snapshots"
 
     def put(self, snapshot: Snapshot) -> str:
-        """Keep a snapshot; its hash. Durable when this returns; keeping it again only makes it the newest."""
+        """Keep a snapshot; its hash. Durable when this returns; keeping it again only makes it the newest.
+
+        A file of that name that is damaged is written again.
+        """
         path = self._path(snapshot.hash)
         with disk_errors(path):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if path.is_file():
+            if self._is_whole(snapshot.hash):
                 path.touch()
                 return snapshot.hash
         snapshot.save(path)
@@ -68,6 +71,13 @@ class SnapshotLibrary:
             with disk_errors(self._folder), contextlib.suppress(FileNotFoundError):
                 self._path(name).unlink()
         return len(removed)
+
+    def _is_whole(self, snapshot_hash: str) -> bool:
+        try:
+            self.get(snapshot_hash)
+        except (DataError, CorruptionError):
+            return False
+        return True
 
     def _path(self, snapshot_hash: str) -> Path:
         if not _HASH.fullmatch(snapshot_hash):

@@ -13,7 +13,7 @@ __all__ = ["SystemConfig", "SystemConfigView", "SystemMetrics", "SystemServices"
 
 
 class SystemConfig(BaseModel):
-    """What can be changed while the platform runs. Left out: unchanged."""
+    """What can be changed while the platform runs. Left out: unchanged. Starting again reads `config.yaml` again."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -75,10 +75,15 @@ def system_router(services: SystemServices) -> APIRouter:
 
 
 def _prometheus(metrics: Mapping[str, Any]) -> str:
+    """The text format 0.0.4: all lines of one name stand together."""
     lines = ["# TYPE evolving_ai_dna_generation gauge", f"evolving_ai_dna_generation {metrics['generation']}"]
+    by_name: dict[str, list[str]] = {}
     for replica in metrics["replicas"]:
         for name, value in replica["stats"].items():
-            lines.append(f'evolving_ai_replica_{name}{{replica="{replica["replica"]}"}} {value:g}')
+            label = replica["replica"].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            by_name.setdefault(name, []).append(f'evolving_ai_replica_{name}{{replica="{label}"}} {value!r}')
+    for name, of_replicas in by_name.items():
+        lines += [f"# TYPE evolving_ai_replica_{name} {'gauge' if name == 'in_flight' else 'counter'}", *of_replicas]
     for name, value in metrics["outcomes"].items():
-        lines.append(f"evolving_ai_outcomes_{name} {value}")
+        lines += [f"# TYPE evolving_ai_outcomes_{name} gauge", f"evolving_ai_outcomes_{name} {value}"]
     return "\n".join(lines) + "\n"

@@ -10,7 +10,15 @@ from starlette.exceptions import HTTPException
 
 from evolving_ai import __version__
 from evolving_ai.domain.problem import PROBLEMS
-from evolving_ai.errors import EvolvingAIError, LockedError, RefNotFoundError, RequestError, UsageError
+from evolving_ai.errors import (
+    EvolvingAIError,
+    LockedError,
+    PlatformError,
+    RefConflictError,
+    RefNotFoundError,
+    RequestError,
+    UsageError,
+)
 from evolving_ai.security.access import allowed
 from evolving_ai.serving.api.ai import ai_router
 from evolving_ai.serving.api.audit import audit_router
@@ -21,9 +29,12 @@ from evolving_ai.serving.api.evolution import evolution_router
 from evolving_ai.serving.api.keys import keys_router
 from evolving_ai.serving.api.system import system_router
 from evolving_ai.serving.control.desk import ControlDesk, ControlParts
+from evolving_ai.serving.gateway.messages import problem_headers
 from evolving_ai.serving.gateway.problems import own_error
 
 __all__ = ["api_error", "build_api"]
+
+_RETRY_S = 2.0
 
 
 def build_api(plane: ControlParts) -> FastAPI:
@@ -71,14 +82,18 @@ def api_error(exc: EvolvingAIError) -> RequestError:
         return exc
     if isinstance(exc, RefNotFoundError):
         return RequestError("not_found", str(exc))
-    if isinstance(exc, LockedError):
+    if isinstance(exc, LockedError | RefConflictError):
         return RequestError("conflict", str(exc))
+    if isinstance(exc, PlatformError):
+        hint = "nothing was changed; what is away is started again by itself"
+        return RequestError("not_ready", str(exc), hint=hint, retry_after_s=_RETRY_S)
     return RequestError("invalid_request" if isinstance(exc, UsageError) else "internal_error", str(exc))
 
 
 def _answer(exc: RequestError, request: Request) -> Response:
     document: dict[str, Any] = own_error(exc, request.scope.get("request_id"))
-    return JSONResponse(document, status_code=PROBLEMS[exc.code].status)
+    headers = {name.decode(): value.decode() for name, value in problem_headers(exc)}
+    return JSONResponse(document, status_code=PROBLEMS[exc.code].status, headers=headers)
 
 
 async def _answer_error(request: Request, exc: Exception) -> Response:
@@ -98,6 +113,8 @@ async def _answer_invalid(request: Request, exc: Exception) -> Response:
 
 async def _answer_http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)  # noqa: S101 - what it was registered for
+    if exc.status_code == 400:  # what FastAPI says of a body that it cannot even read
+        return _answer(RequestError("invalid_json", "the body is not JSON", hint="send one JSON object"), request)
     if exc.status_code == 405:
         return _answer(RequestError("method_not_allowed", f"{request.method} is not for {request.url.path}"), request)
     return _answer(RequestError("not_found", f"there is nothing at {request.url.path[:200]}"), request)

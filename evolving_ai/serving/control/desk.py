@@ -1,14 +1,12 @@
 """What the API's routes ask for, each in the words of its route, answered by the control plane."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from evolving_ai._common.clock import Clock
 from evolving_ai.domain.identity import Principal
 from evolving_ai.optimizer.budgets import BudgetBook
-from evolving_ai.router.catalog import Catalog
 from evolving_ai.security.api_keys import KeyService
 from evolving_ai.serving.control.live import LiveExchange, live_view
 from evolving_ai.serving.control.replicas import Replicas, stats_json
@@ -16,7 +14,7 @@ from evolving_ai.stores.ports import AuditLog, OutcomeStore
 from evolving_ai.wiring.campaign_jobs import CampaignJobs
 from evolving_ai.wiring.control import ControlServices
 from evolving_ai.wiring.live_record import LiveRecord
-from evolving_ai.wiring.pool import Pool, load_pool
+from evolving_ai.wiring.pool import load_pool
 
 __all__ = ["ControlDesk", "ControlParts", "EvolutionDesk"]
 
@@ -33,7 +31,7 @@ class ControlParts(Protocol):
 
     async def budgets_changed(self) -> None: ...
 
-    async def exchange_pool(self, pool: Pool, *, actor: str, detail: Mapping[str, Any]) -> None: ...
+    async def exchange_aliases(self, aliases: Mapping[str, Sequence[str]], *, actor: str) -> None: ...
 
 
 class ControlDesk:
@@ -108,15 +106,8 @@ class ControlDesk:
 
     async def configure(self, aliases: Mapping[str, list[str]] | None, *, actor: str) -> Mapping[str, Any]:
         """Exchange the aliases; SettingsError when one names nothing."""
-        if aliases is None:
-            return self.config()
-        pool = load_pool(self._plane.services.home)
-        changed = {alias: tuple(members) for alias, members in aliases.items()}
-        Catalog(pool.targets, changed)  # refuses what cannot be
-        detail = {"aliases": {alias: list(members) for alias, members in changed.items()}}
-        await self._plane.exchange_pool(
-            replace(pool, aliases=changed, version=pool.version + 1), actor=actor, detail=detail
-        )
+        if aliases is not None:
+            await self._plane.exchange_aliases(aliases, actor=actor)
         return self.config()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from evolving_ai.decision.fitting import fit_genes
 from evolving_ai.domain.dna import Commit, Genome
-from evolving_ai.errors import DataError, UsageError
+from evolving_ai.errors import CorruptionError, DataError, UsageError
 from evolving_ai.serving.envelope import Caller, pack, unpack
 from evolving_ai.wiring.control import ControlServices
 from evolving_ai.wiring.live_record import LiveRecord, genome_json
@@ -79,7 +79,7 @@ class LiveExchange:
         """Whether a snapshot is there and was fitted with the genes of `genome` for the pool of today."""
         try:
             snapshot = self._services.snapshots.get(snapshot_hash)
-        except DataError:
+        except (DataError, CorruptionError):
             return False
         pool = load_pool(self._services.home)
         return dict(snapshot.fit_genes) == fit_genes(genome.genes) and snapshot.models == pool.models

@@ -8,13 +8,15 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from evolving_ai import __version__
 from evolving_ai._common.clock import Clock, SystemClock
-from evolving_ai.errors import EvolvingAIError, PlatformError, UsageError
+from evolving_ai.errors import CorruptionError, EvolvingAIError, PlatformError, UsageError
+from evolving_ai.router.catalog import Catalog
 from evolving_ai.security.audit_kinds import AuditKind
 from evolving_ai.serving.control.api import build_api
 from evolving_ai.serving.control.http import answer_envelope
@@ -22,7 +24,7 @@ from evolving_ai.serving.control.live import LiveExchange
 from evolving_ai.serving.control.replicas import Replicas
 from evolving_ai.serving.envelope import Caller, Envelope, pack, unpack
 from evolving_ai.serving.spend_messages import SpendDesk
-from evolving_ai.stores.outcome_codec import encode_outcomes
+from evolving_ai.stores.outcome_codec import check_payload, encode_outcomes, read_header
 from evolving_ai.stores.ports import OutcomeBatch, OutcomeCursor
 from evolving_ai.wiring.access_record import save_access
 from evolving_ai.wiring.campaign_jobs import CampaignJobs
@@ -55,6 +57,7 @@ class ControlPlane:
         self._clock = clock or SystemClock()
         self._stack = contextlib.ExitStack()
         self._tasks: list[asyncio.Task[None]] = []
+        self._change = asyncio.Lock()
         self.replicas = Replicas(self._clock)
         self.app: Any = None
         self._methods: Mapping[str, Callable[[Envelope], Awaitable[bytes]]] = {
@@ -69,7 +72,16 @@ class ControlPlane:
         }
 
     async def start(self) -> None:
-        """Open the databases and begin to answer."""
+        """Open the databases and begin to answer. LockedError while another control has them; nothing stays open."""
+        try:
+            await self._open()
+        except EvolvingAIError:
+            await asyncio.to_thread(self._stack.close)
+            raise
+        self.app = build_api(self)
+        self._tasks = [asyncio.create_task(self._expire()), asyncio.create_task(self._compact())]
+
+    async def _open(self) -> None:
         self.services: ControlServices = await asyncio.to_thread(
             self._stack.enter_context, open_control(self._home, self._clock)
         )
@@ -79,8 +91,6 @@ class ControlPlane:
         await asyncio.to_thread(self.services.live.reconcile)
         await asyncio.to_thread(self._audit_start)
         await asyncio.to_thread(self._keep_access)
-        self.app = build_api(self)
-        self._tasks = [asyncio.create_task(self._expire()), asyncio.create_task(self._compact())]
 
     async def stop(self) -> None:
         """Close the databases; what was acknowledged is on the disk."""
@@ -123,18 +133,30 @@ class ControlPlane:
             "replicas": max(1, len(self.replicas.present)),
             "budget_scopes": await asyncio.to_thread(self.spend.scopes),
         }
-        live = await asyncio.to_thread(load_live, self._home)
-        if live is not None and live.current.generation > versions["live"]:
-            update["live"] = live.to_json()
         access = self.services.keys.snapshot()
         if access["version"] > versions["access"]:
             update["access"] = access
-        pool = await asyncio.to_thread(load_pool, self._home)
-        if pool.version > versions["pool"]:
-            update["pool"] = pool.to_json()
+        for newer in (self._newer_live, self._newer_pool):
+            try:
+                update |= await asyncio.to_thread(newer, versions)
+            except EvolvingAIError as exc:  # a damaged file must not keep a revoked key valid
+                _LOG.warning("a replica cannot be told all: %s", exc)
         return pack(update)
 
+    def _newer_live(self, versions: Mapping[str, int]) -> dict[str, Any]:
+        live = load_live(self._home)
+        return {"live": live.to_json()} if live is not None and live.current.generation > versions["live"] else {}
+
+    def _newer_pool(self, versions: Mapping[str, int]) -> dict[str, Any]:
+        pool = load_pool(self._home)
+        return {"pool": pool.to_json()} if pool.version > versions["pool"] else {}
+
     async def _record(self, batch: Envelope) -> bytes:
+        """Store outcomes. A batch that came damaged can never be stored: saying so lets its replica drop it."""
+        try:
+            await asyncio.to_thread(_check_batch, batch.body)
+        except CorruptionError as exc:
+            return pack({"is_new": False, "damage": str(exc)})
         outcomes = OutcomeBatch(batch.head["replica"], batch.head["sequence"], batch.body)
         is_new = await asyncio.to_thread(self.services.outcomes.append, outcomes)
         return pack({"is_new": is_new})
@@ -172,30 +194,48 @@ class ControlPlane:
 
     async def keys_changed(self) -> None:
         """Keep and tell which keys are valid now."""
-        await self.tell({"access": await asyncio.to_thread(self._keep_access)})
+        async with self._change:  # or what was read first could be kept last
+            await self.tell({"access": await asyncio.to_thread(self._keep_access)})
 
     async def budgets_changed(self) -> None:
         """Keep and tell which principals have a budget now."""
-        access = await asyncio.to_thread(self._keep_access)
-        await self.tell({"budget_scopes": access["budget_scopes"]})
+        async with self._change:
+            access = await asyncio.to_thread(self._keep_access)
+            await self.tell({"budget_scopes": access["budget_scopes"]})
 
     def _keep_access(self) -> Mapping[str, Any]:
         access = {**self.services.keys.snapshot(), "budget_scopes": self.spend.scopes()}
         save_access(self._home, access)
         return access
 
-    async def exchange_pool(self, pool: Pool, *, actor: str, detail: Mapping[str, Any]) -> None:
-        """Keep another pool, tell it, and write it into the audit log."""
-        await asyncio.to_thread(pool.save, self._home)
-        self.services.audit.append(AuditKind.CONFIG_CHANGED, actor=actor, subject="pool", detail=dict(detail))
-        await self.tell({"pool": pool.to_json()})
+    async def exchange_aliases(self, aliases: Mapping[str, Sequence[str]], *, actor: str) -> None:
+        """Exchange all aliases and tell it; it stands in the audit log before it counts.
+
+        SettingsError when one names nothing: then nothing is changed.
+        """
+        async with self._change:
+            pool = await asyncio.to_thread(self._change_aliases, aliases, actor)
+            await self.tell({"pool": pool.to_json()})
+
+    def _change_aliases(self, aliases: Mapping[str, Sequence[str]], actor: str) -> Pool:
+        before = load_pool(self._home)
+        changed = {alias: tuple(members) for alias, members in aliases.items()}
+        Catalog(before.targets, changed)  # refuses what cannot be
+        pool = replace(before, aliases=changed, version=before.version + 1)
+        detail = {"aliases": {alias: list(members) for alias, members in changed.items()}, "version": pool.version}
+        self.services.audit.append(AuditKind.CONFIG_CHANGED, actor=actor, subject="pool", detail=detail)
+        pool.save(self._home)
+        return pool
 
     # --- In the background --------------------------------------------------------------------------------------------
 
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(_EXPIRE_EVERY_S)
-            await asyncio.to_thread(self.spend.expire)
+            try:
+                await asyncio.to_thread(self.spend.expire)
+            except EvolvingAIError as exc:  # the disk is full, perhaps: nothing is leased then, either
+                _LOG.warning("leases that are over were not ended: %s", exc)
 
     async def _compact(self) -> None:
         while True:
@@ -206,3 +246,9 @@ class ControlPlane:
                 _LOG.info("moved %d outcomes to the archive", moved)
             except EvolvingAIError as exc:
                 _LOG.warning("outcomes were not moved to the archive: %s", exc)
+
+
+def _check_batch(payload: bytes) -> None:
+    """CorruptionError when a batch is not what this release writes."""
+    head, _ = check_payload(payload)
+    read_header(head)

@@ -5,14 +5,15 @@ A change is told to all replicas at once; asking again every other second heals 
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from evolving_ai._common.clock import Clock
 from evolving_ai.decision.engine import DecisionEngine
-from evolving_ai.errors import EvolvingAIError
+from evolving_ai.errors import CorruptionError, EvolvingAIError
 from evolving_ai.optimizer.leases import LeaseBook
 from evolving_ai.router.catalog import Catalog
 from evolving_ai.router.ports import Policy
@@ -56,6 +57,7 @@ class ReplicaState:
         self._snapshots = SnapshotLibrary(home)
         self._turn = asyncio.Lock()
         self._versions = {"live": 0, "access": 0, "pool": 0}
+        self._told_scopes = 0
         self.control_is_there = False
 
     @property
@@ -82,13 +84,20 @@ class ReplicaState:
     async def ask(self) -> None:
         """Ask control for what is newer; without control, stay with what there is."""
         question = {"replica": self.replica, "versions": self._versions, "stats": self.stats()}
+        told = self._told_scopes
         try:
-            answer = unpack(await self._control.call("sync", pack(question), timeout_s=5.0))
-            self.control_is_there = True
-            await self.apply(answer.head)
+            answer = unpack(await self._control.call("sync", pack(question), timeout_s=5.0)).head
         except EvolvingAIError as exc:
             self.control_is_there = False
             _LOG.warning("control cannot be asked: %s", exc)
+            return
+        self.control_is_there = True
+        if told != self._told_scopes:
+            answer.pop("budget_scopes", None)  # told meanwhile, and the answer may be older than that
+        try:
+            await self._apply(answer)
+        except EvolvingAIError as exc:
+            _LOG.warning("what control answered cannot all be used: %s", exc)
 
     def stats(self) -> dict[str, float]:
         """Counts of this replica, for `system/metrics`."""
@@ -99,20 +108,35 @@ class ReplicaState:
         }
 
     async def apply(self, update: Mapping[str, Any]) -> None:
-        """Use what an update brings; what is not newer is left alone."""
+        """Use what control tells; what is not newer is left alone.
+
+        Keys, budgets and the pool come first: live DNA that cannot be used (DataError or CorruptionError; the former
+        one stays) does not hold them up. CorruptionError when the update has another form.
+        """
+        if "budget_scopes" in update:
+            self._told_scopes += 1
+        await self._apply(update)
+
+    async def _apply(self, update: Mapping[str, Any]) -> None:
         async with self._turn:
+            with _understood():
+                self._apply_access(update)  # first: a key that was revoked waits for nothing
             if (live := update.get("live")) is not None:
-                await self._apply_live(LiveRecord.from_json(live))
-            pool = update.get("pool")
-            if pool is not None and pool["version"] > self._versions["pool"]:
-                self._use_pool(Pool.from_json(pool))
-            access = update.get("access")
-            if access is not None and access["version"] > self._versions["access"]:
-                self._use_access(access)
-            if (scopes := update.get("budget_scopes")) is not None:
-                self._purse.update_limits(frozenset(scopes))
-            if (replicas := update.get("replicas")) is not None:
-                self._limiter.share(int(replicas))
+                with _understood():
+                    record = LiveRecord.from_json(live)
+                await self._apply_live(record)
+
+    def _apply_access(self, update: Mapping[str, Any]) -> None:
+        access = update.get("access")
+        if access is not None and access["version"] > self._versions["access"]:
+            self._use_access(access)
+        if (scopes := update.get("budget_scopes")) is not None:
+            self._purse.update_limits(frozenset(scopes))
+        if (replicas := update.get("replicas")) is not None:
+            self._limiter.share(max(1, int(replicas)))
+        pool = update.get("pool")
+        if pool is not None and pool["version"] > self._versions["pool"]:
+            self._use_pool(Pool.from_json(pool))
 
     async def _apply_live(self, record: LiveRecord) -> None:
         if record.current.generation <= self._versions["live"]:
@@ -137,6 +161,16 @@ class ReplicaState:
         self._versions["pool"] = pool.version
 
     def _use_access(self, access: Mapping[str, Any]) -> None:
-        self._app.keys = HashedKeyRing(access, self._clock)
+        keys = HashedKeyRing(access, self._clock)
         self._limiter.update(access)
+        self._app.keys = keys
         self._versions["access"] = int(access["version"])
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """What does not have the form that this release knows becomes a CorruptionError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise CorruptionError(f"what control told has another form ({exc!r}): are all of one release?") from exc

@@ -123,10 +123,11 @@ def test_access_is_kept_and_its_damage_is_named(home: Path) -> None:
     with pytest.raises(DataError, match="expected it after"):
         load_access(home)
 
-    save_access(home, {"version": 3, "keys": []})
-    assert load_access(home) == {"version": 3, "keys": []}
+    access = {"version": 3, "keys": [], "budget_scopes": []}
+    save_access(home, access)
+    assert load_access(home) == access
 
-    for text in ("", "[]", '{"version": 3'):
+    for text in ("", "[]", "{}", '{"version": 3'):
         (home / "live" / "access.json").write_text(text)
         with pytest.raises(CorruptionError, match="is damaged"):
             load_access(home)
