@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from evolving_ai._common.clock import Clock
 from evolving_ai.security.api_keys import snapshot_limits
-from evolving_ai.stores.ports import KeyLimits
+from evolving_ai.stores.ports.keys import NO_LIMITS, KeyLimits
 
 __all__ = ["RateLimits"]
 
@@ -35,13 +35,17 @@ class RateLimits:
     are replicas may be under way at once. Over t seconds at most limit * (1 + t / 60) requests are admitted.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, default: KeyLimits = NO_LIMITS) -> None:
+        """`default` holds for keys as far as they have no limits of their own."""
         self._clock = clock
+        self._default = default
         self._limits: Mapping[str, KeyLimits] = {}
         self._replicas = 1
         self._shares: dict[str, _Share] = {}
+        self._default_share: _Share | None = None
         self._due_s: dict[str, float] = {}
         self._in_flight: dict[str, int] = {}
+        self._divide()
 
     def update(self, snapshot: Mapping[str, Any]) -> None:
         """Use the limits of a snapshot of `KeyService`; what was counted stays.
@@ -59,7 +63,7 @@ class RateLimits:
 
     def admit(self, key_id: str) -> float | None:
         in_flight = self._in_flight.get(key_id, 0)
-        share = self._shares.get(key_id)
+        share = self._shares.get(key_id, self._default_share)
         if share is not None:
             if share.max_concurrent is not None and in_flight >= share.max_concurrent:
                 return _BUSY_WAIT_S
@@ -92,16 +96,19 @@ class RateLimits:
         """A due time says which part of a minute is used up: it stays true when the limit changes."""
         now_s = self._clock.monotonic_s()
         self._shares = {key_id: self._share_of(limits) for key_id, limits in self._limits.items()}
+        self._default_share = None if self._default == NO_LIMITS else self._share_of(self._default)
+        counted = {key_id: self._shares.get(key_id, self._default_share) for key_id in self._due_s}
         self._due_s = {
-            key_id: min(due_s, now_s + max(_MINUTE_S, self._shares[key_id].interval_s or 0.0))
-            for key_id, due_s in self._due_s.items()
-            if key_id in self._shares and due_s > now_s
+            key_id: min(self._due_s[key_id], now_s + max(_MINUTE_S, share.interval_s or 0.0))
+            for key_id, share in counted.items()
+            if share is not None and self._due_s[key_id] > now_s
         }
 
     def _share_of(self, limits: KeyLimits) -> _Share:
-        at_once = limits.max_concurrent
+        at_once = limits.max_concurrent or self._default.max_concurrent
+        per_minute = limits.requests_per_minute or self._default.requests_per_minute
         max_concurrent = None if at_once is None else max(1, at_once // self._replicas)
-        if limits.requests_per_minute is None:
+        if per_minute is None:
             return _Share(None, 0.0, max_concurrent)
-        interval_s = _MINUTE_S * self._replicas / limits.requests_per_minute
+        interval_s = _MINUTE_S * self._replicas / per_minute
         return _Share(interval_s, max(0.0, _MINUTE_S - interval_s), max_concurrent)

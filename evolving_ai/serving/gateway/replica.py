@@ -30,6 +30,7 @@ from evolving_ai.serving.gateway.state import ReplicaState
 from evolving_ai.serving.spend_messages import ControlLeases
 from evolving_ai.settings import Settings, load_settings
 from evolving_ai.stores.outcome_codec import encode_outcomes
+from evolving_ai.stores.ports import KeyLimits
 from evolving_ai.wiring.access_record import load_access
 from evolving_ai.wiring.pool import Pool, load_pool
 
@@ -100,7 +101,7 @@ def build_gateway(
     variables = os.environ if environment is None else environment
     settings, pool = load_settings(home, variables), load_pool(home)
     purse = LeaseBook(ControlLeases(replica, control), time, replica=replica)
-    limiter = RateLimits(time)
+    limiter = RateLimits(time, KeyLimits(settings.limits.requests_per_minute, settings.limits.max_concurrent))
     handover = Handover(replica, control, encode_outcomes, purse)
     client = PyreqwestClient()
     path = _request_path(settings, pool, purse, limiter, handover, client, time, variables)
