@@ -14,6 +14,7 @@ import pytest
 from evolving_ai.errors import UpstreamError
 from evolving_ai.router.ports import UpstreamClient, UpstreamRequest
 from evolving_ai.router.upstream.aiohttp_client import AiohttpClient
+from evolving_ai.router.upstream.asyncio_client import AsyncioClient
 from evolving_ai.router.upstream.limits import UpstreamLimits
 from evolving_ai.router.upstream.pyreqwest_client import PyreqwestClient
 from tests.contract.scripted_server import Exchange, Script, ScriptedServer, answer, head
@@ -29,7 +30,7 @@ Opened: TypeAlias = tuple[UpstreamClient, ScriptedServer]
 MakeClient: TypeAlias = Callable[[UpstreamLimits], UpstreamClient]
 
 
-@pytest.fixture(params=[PyreqwestClient, AiohttpClient])
+@pytest.fixture(params=[AsyncioClient, PyreqwestClient, AiohttpClient])
 def make(request: pytest.FixtureRequest) -> MakeClient:
     made: MakeClient = request.param
     return made

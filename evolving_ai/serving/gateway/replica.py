@@ -18,7 +18,7 @@ from evolving_ai.router.providers.litellm_provider import LitellmProvider
 from evolving_ai.router.providers.openai_compatible import OpenAICompatibleProvider
 from evolving_ai.router.rate_limits import RateLimits
 from evolving_ai.router.request_path import PathLimits, RequestPath
-from evolving_ai.router.upstream.pyreqwest_client import PyreqwestClient
+from evolving_ai.router.upstream.asyncio_client import AsyncioClient
 from evolving_ai.security.api_keys import HashedKeyRing
 from evolving_ai.serving.envelope import Caller, unpack
 from evolving_ai.serving.gateway.app import GatewayApp
@@ -103,7 +103,7 @@ def build_gateway(
     purse = LeaseBook(ControlLeases(replica, control), time, replica=replica)
     limiter = RateLimits(time, KeyLimits(settings.limits.requests_per_minute, settings.limits.max_concurrent))
     handover = Handover(replica, control, encode_outcomes, purse)
-    client = PyreqwestClient()
+    client = AsyncioClient()
     path = _request_path(settings, pool, purse, limiter, handover, client, time, variables)
     app = GatewayApp(
         path,
@@ -126,7 +126,7 @@ def _request_path(
     purse: LeaseBook,
     limiter: RateLimits,
     handover: Handover,
-    client: PyreqwestClient,
+    client: AsyncioClient,
     clock: Clock,
     environment: Mapping[str, str],
 ) -> RequestPath:
