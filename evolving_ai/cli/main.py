@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "down": ("evolving_ai.cli.commands.down", "Stop the platform."),
     "restart": ("evolving_ai.cli.commands.restart", "Replace replicas without losing a request."),
     "status": ("evolving_ai.cli.commands.status", "Show what runs, and the memory it takes."),
+    "doctor": ("evolving_ai.cli.commands.doctor", "Examine this machine, its home, and a platform."),
     "env": ("evolving_ai.cli.commands.env", "Print the environment that clients need."),
     "dashboard": ("evolving_ai.cli.commands.dashboard", "Print the URL of the dashboard."),
     "chat": ("evolving_ai.cli.commands.chat", "Talk to the platform: one message, or a conversation."),
