@@ -1,0 +1,1 @@
+"""The platform end to end: real Ray, real processes, real clients. A package, so that its fixture ends with it."""
