@@ -12,6 +12,8 @@ _PREFIX = "req-"
 _TIME_DIGITS = 9
 _CHANCE_DIGITS = 13
 _SEED_MASK = 2**63 - 1
+_CHANCE_BYTES = 9
+_STOCK_BYTES = 400 * _CHANCE_BYTES
 
 
 class RequestId(NamedTuple):
@@ -29,6 +31,8 @@ class RequestIds:
         self._pairs = [first + second for first in _ALPHABET for second in _ALPHABET]
         self._millisecond = -1
         self._time = ""
+        self._chance = b""
+        self._used = 0
 
     def next(self) -> RequestId:
         """Another one."""
@@ -36,7 +40,7 @@ class RequestIds:
         if millisecond != self._millisecond:
             self._millisecond = millisecond
             self._time = _PREFIX + _digits(millisecond, _TIME_DIGITS)
-        chance = int.from_bytes(os.urandom(9), "little")
+        chance = int.from_bytes(self._draw(), "little")
         pairs = self._pairs
         text = (
             f"{self._time}{pairs[chance & 1023]}{pairs[chance >> 10 & 1023]}{pairs[chance >> 20 & 1023]}"
@@ -44,6 +48,15 @@ class RequestIds:
             f"{_ALPHABET[chance >> 60 & 31]}"
         )
         return RequestId(text, chance & _SEED_MASK)
+
+    def _draw(self) -> bytes:
+        """Bytes of chance, from a stock: asking the system each time would let other threads in, and wait for them."""
+        start = self._used
+        if start + _CHANCE_BYTES > len(self._chance):
+            self._chance = os.urandom(_STOCK_BYTES)
+            start = 0
+        self._used = start + _CHANCE_BYTES
+        return self._chance[start : self._used]
 
 
 def request_time_s(request_id: str) -> float | None:

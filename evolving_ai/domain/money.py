@@ -14,6 +14,8 @@ __all__ = ["NANO_PER_USD", "PICO_PER_USD", "TokenPrice", "format_usd", "parse_us
 NANO_PER_USD = 10**9
 PICO_PER_USD = 10**12
 _PICO_PER_NANO = 1000
+_NANO_PER_MICRO = 1000
+_MICRO_PER_USD = 10**6
 _MOST_USD = 10**9
 """What still fits in 64 bits as nano-dollars."""
 
@@ -33,7 +35,12 @@ class TokenPrice:
 
 def format_usd(amount_nano_usd: int) -> str:
     """Dollars with six decimals, rounded half to even: `0.000123`."""
-    return f"{Decimal(amount_nano_usd) / NANO_PER_USD:.6f}"
+    micro, rest = divmod(amount_nano_usd, _NANO_PER_MICRO)
+    if rest > _NANO_PER_MICRO // 2 or (rest == _NANO_PER_MICRO // 2 and micro & 1):
+        micro += 1
+    sign = "-" if micro < 0 else ""
+    dollars, fraction = divmod(abs(micro), _MICRO_PER_USD)
+    return f"{sign}{dollars}.{fraction:06d}"
 
 
 def parse_usd(text: str) -> int:

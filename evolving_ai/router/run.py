@@ -1,7 +1,6 @@
 """One request on its way through its attempts: what was decided, tried and spent so far."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from evolving_ai.domain.money import format_usd
@@ -62,17 +61,20 @@ class Run:
     def cost_nano_usd(self) -> int:
         return sum(attempt.cost_nano_usd for attempt in self.attempts)
 
-    def headers(self, *, cost: bool, extra_attempts: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    def headers(self, *, cost: bool, extra_attempts: int = 0) -> list[tuple[bytes, bytes]]:
         """The headers of interfaces that every answer carries; `cost` where it is known already."""
         decision = self.decided.decision
-        yield b"x-request-id", self.request.decision_id.encode()
-        yield b"x-evolving-dna", decision.dna_hash[:_SHORT].encode()
-        yield b"x-evolving-snapshot", decision.snapshot_hash[:_SHORT].encode()
+        headers = [
+            (b"x-request-id", self.request.decision_id.encode()),
+            (b"x-evolving-dna", decision.dna_hash[:_SHORT].encode()),
+            (b"x-evolving-snapshot", decision.snapshot_hash[:_SHORT].encode()),
+            (b"x-evolving-attempts", b"%d" % (len(self.attempts) + extra_attempts)),
+        ]
         if self.target is not None:
-            yield b"x-evolving-target", self.target.name.encode()
-        yield b"x-evolving-attempts", b"%d" % (len(self.attempts) + extra_attempts)
+            headers.append((b"x-evolving-target", self.target.name.encode()))
         if cost:
-            yield b"x-evolving-cost-usd", format_usd(self.cost_nano_usd).encode()
+            headers.append((b"x-evolving-cost-usd", format_usd(self.cost_nano_usd).encode()))
+        return headers
 
     def outcome(self, *, status: int, error_code: str | None, now_s: float) -> Outcome:
         """What is to be recorded, now that the request is over."""

@@ -27,6 +27,7 @@ _KEEP_ALIVE_S = 75
 """Longer than the clients' own patience (httpx 5 s, nginx 60 s): it is they who close what they do not use."""
 _MAX_HEAD_BYTES = 64 * 2**10
 _HEAD_TIMEOUT_S = 30.0
+_BODY_SILENCE_S = 30.0
 _LINGER_S = 1.0
 _LOOK_EVERY_S = 0.05
 _DATE_EVERY_S = 1.0
@@ -52,13 +53,13 @@ class DrainingProtocol(HttpToolsProtocol):
         self._is_refused = False
         self._reads_head = False
         self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._slow_timer: asyncio.TimerHandle | None = None
         self._quiet_since_s: float | None = None
         # uvicorn waits for the first request of a connection without an end
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_head_timer()
+        self._stop_slow_timer()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
@@ -67,20 +68,33 @@ class DrainingProtocol(HttpToolsProtocol):
             return
         super().data_received(data)
         if not self._reads_head:
+            self._await_body()
             return
         self._head_bytes += len(data)
         if self._head_bytes > _MAX_HEAD_BYTES:
             self._refuse()
-        elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(_HEAD_TIMEOUT_S, self.timeout_keep_alive_handler)
+        elif self._slow_timer is None:
+            self._slow_timer = self.loop.call_later(_HEAD_TIMEOUT_S, self.timeout_keep_alive_handler)
+
+    def _await_body(self) -> None:
+        """Give up a body that stops coming; one that comes slowly is not."""
+        cycle = self.cycle
+        if cycle and cycle.more_body and not cycle.response_complete:
+            self._stop_slow_timer()
+            self._slow_timer = self.loop.call_later(_BODY_SILENCE_S, self.timeout_keep_alive_handler)
 
     def _refuse(self) -> None:
         """Say why, and read on for a moment: to close on unread bytes would take the answer back."""
         self._is_refused = True
-        self._stop_head_timer()
+        self._stop_slow_timer()
         self.transport.write(_TOO_LONG)
         self.transport.write_eof()
-        self._head_timer = self.loop.call_later(_LINGER_S, self.timeout_keep_alive_handler)
+        self._slow_timer = self.loop.call_later(_LINGER_S, self.timeout_keep_alive_handler)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if self._slow_timer is not None:
+            self._stop_slow_timer()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -90,15 +104,15 @@ class DrainingProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._reads_head = False
-        if self._head_timer is not None:
-            self._stop_head_timer()
+        if self._slow_timer is not None:
+            self._stop_slow_timer()
         if self.server_state.is_draining:
             self.cycle.keep_alive = False
 
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _stop_slow_timer(self) -> None:
+        if self._slow_timer is not None:
+            self._slow_timer.cancel()
+            self._slow_timer = None
 
     def begin_to_drain(self) -> None:
         """An answer that has not begun will say that it is the last; one that has begun is finished as it is."""

@@ -196,7 +196,7 @@ def _made_head(url: str, headers: Mapping[str, str]) -> _Head:
     except (ValueError, KeyError):  # its text may hold the headers, and so the key
         raise unsendable from None
     if not place.host or any(_FORBIDDEN & set(line) for line in lines) or " " in path:
-        raise unsendable
+        raise unsendable from None
     return _Head(place, head)
 
 

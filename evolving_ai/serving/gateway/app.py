@@ -7,7 +7,7 @@ here; the rest of `/api/v1` is passed to the control deployment once the access 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from evolving_ai._common.clock import Clock
@@ -192,12 +192,12 @@ class GatewayApp:
 
     async def complete(self, exchange: Exchange, chat: ChatRequest) -> Answer:
         """Get a whole answer; the upstream is cancelled when the client leaves."""
-        with _left_client(exchange.receive, self._watch_after_s):
+        with _LeftClient(exchange.receive, self._watch_after_s):
             return await self.path.complete(chat)
 
     async def stream(self, exchange: Exchange, chat: ChatRequest) -> None:
         """Answer with server-sent events; the upstream is cancelled when the client leaves."""
-        with _left_client(exchange.receive, self._watch_after_s):
+        with _LeftClient(exchange.receive, self._watch_after_s):
             answer = await self.path.stream(chat)
             headers: Headers = [_EVENTS, (b"cache-control", b"no-cache"), *answer.headers]
             exchange.has_begun = True
@@ -212,29 +212,38 @@ async def _send_events(send: Send, headers: Headers, events: AsyncGenerator[byte
     await send({"type": "http.response.body", "body": b""})
 
 
-@contextlib.contextmanager
-def _left_client(receive: Receive, after_s: float) -> Iterator[None]:
-    """Cancel what happens in the block when the client goes away.
+class _LeftClient:
+    """Cancels what happens in the block when the client goes away.
 
-    Watching takes a task, which is only worth its price for requests that take long.
+    Watching takes a task, which is only worth its price for requests that take longer than `after_s`.
     """
-    task = asyncio.current_task()
-    watchers: list[asyncio.Task[None]] = []
 
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        if task is not None:
-            task.cancel()
+    __slots__ = ("_after_s", "_receive", "_task", "_timer", "_watcher")
 
-    timer = asyncio.get_running_loop().call_later(after_s, lambda: watchers.append(asyncio.create_task(watch())))
-    try:
-        yield
-    except asyncio.CancelledError:
-        if watchers and watchers[0].done() and task is not None and task.uncancel() == 0:
+    def __init__(self, receive: Receive, after_s: float) -> None:
+        self._receive = receive
+        self._after_s = after_s
+        self._watcher: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(self._after_s, self._begin)
+
+    def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:
+        self._timer.cancel()
+        watcher = self._watcher
+        if watcher is None:
+            return
+        has_left = watcher.done()
+        watcher.cancel()
+        if kind is asyncio.CancelledError and has_left and self._task is not None and self._task.uncancel() == 0:
             raise RequestError("client_closed", "the client went away") from None
-        raise
-    finally:
-        timer.cancel()
-        for watcher in watchers:
-            watcher.cancel()
+
+    def _begin(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._task is not None:
+            self._task.cancel()

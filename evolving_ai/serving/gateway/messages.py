@@ -69,28 +69,37 @@ class HttpRequest:
 
 
 async def read_body(request: HttpRequest, receive: Receive, max_bytes: int) -> bytes:
-    """The whole body. RequestError `body_too_large` as soon as that is known, also while it is still coming."""
+    """The whole body. RequestError `body_too_large` as soon as that is known, also while it is still coming.
+
+    A body of which nothing comes is the server's business (`serving.server`): its first piece is awaited as it is.
+    """
     if request.content_encoding not in (None, b"identity"):
         raise RequestError("unsupported_encoding", "the body is compressed: send it as it is")
     if request.content_length is not None and request.content_length > max_bytes:
         raise _too_large(max_bytes)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        return _complete(message, body, max_bytes)
     try:
         async with asyncio.timeout(_BODY_TIMEOUT_S):
-            message = await receive()
-            body: bytes = message.get("body", b"")
-            if not message.get("more_body", False):
-                return _complete(message, body, max_bytes)
-            parts, size = [body], len(body)
-            while message.get("more_body", False):
-                message = await receive()
-                part = message.get("body", b"")
-                size += len(part)
-                if size > max_bytes:
-                    raise _too_large(max_bytes)
-                parts.append(part)
-            return _complete(message, b"".join(parts), max_bytes)
+            return await _rest_of_body(body, receive, max_bytes)
     except TimeoutError as exc:
         raise RequestError("invalid_request", f"the body did not arrive within {_BODY_TIMEOUT_S:.0f} s") from exc
+
+
+async def _rest_of_body(first: bytes, receive: Receive, max_bytes: int) -> bytes:
+    parts, size, more = [first], len(first), True
+    message: Message = {}
+    while more:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return _complete(message, b"".join(parts), max_bytes)
 
 
 def _complete(message: Message, body: bytes, max_bytes: int) -> bytes:
