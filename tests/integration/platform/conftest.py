@@ -1,18 +1,20 @@
 """One platform for all tests of this folder, in each profile; one at a time, because each takes over a gigabyte."""
 
-import json
 import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
+from evolving_ai.wiring.replay_source import bundled_table
 from tests.integration.platform.installed import Installed, running
 from tests.integration.platform.recording_upstream import RecordingUpstream, recording_upstream
 
 BODY_LIMIT = 256 * 2**10
+RECORDED = ("model", "score", "prompt_tokens", "completion_tokens")
 PROFILES = ("direct", "serve_ingress")
 
 
@@ -62,15 +64,10 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def table() -> list[dict[str, Any]]:
-    """A few short recorded outcomes of the bundled table, two for each model."""
-    import pyarrow.parquet as pq
-
-    from evolving_ai.wiring.replay_source import bundled_table
-
-    columns = ["prompt", "model", "score", "prompt_tokens", "completion_tokens", "cost_usd"]
+    """Two recorded outcomes of each model of the bundled table, short ones."""
+    rows = pq.read_table(bundled_table(), columns=["prompt", *RECORDED]).to_pylist()
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in pq.read_table(bundled_table(), columns=columns).to_pylist():
-        rows = found.setdefault(row["model"], [])
-        if len(rows) < 2 and len(row["prompt"]) < 300 and 0 < row["completion_tokens"] < 60:
-            rows.append(row)
-    return json.loads(json.dumps([row for rows in found.values() for row in rows]))  # type: ignore[no-any-return]
+    for row in sorted(rows, key=lambda row: len(row["prompt"]) + 5 * row["completion_tokens"]):
+        if len(of_model := found.setdefault(row["model"], [])) < 2:
+            of_model.append(row)
+    return [row for of_model in found.values() for row in of_model]

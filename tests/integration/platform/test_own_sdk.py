@@ -101,7 +101,7 @@ def test_completion_route_and_providers(platform: Installed, call: Caller) -> No
 def test_dna_is_promoted_and_rolled_back(platform: Installed, call: Caller) -> None:
     branch = f"sdk-{uuid.uuid4().hex[:8]}"
     platform.run("dna", "branch", branch)
-    platform.run("dna", "commit", "--set", "cost_weight=7.5", "--branch", branch, "-m", "dearer dollars")
+    platform.run("dna", "commit", "--set", "score.cost_weight=7.5", "--branch", branch, "-m", "dearer dollars")
     before = call(lambda f: f.dna.live())
 
     promoted = call(lambda f: f.dna.promote(branch, reason="a trial"))
