@@ -79,7 +79,7 @@ class DrainingProtocol(HttpToolsProtocol):
     def _await_body(self) -> None:
         """Give up a body that stops coming; one that comes slowly is not."""
         cycle = self.cycle
-        if cycle and cycle.more_body and not cycle.response_complete:
+        if getattr(cycle, "more_body", False) and not cycle.response_complete:  # None before the first request
             self._stop_slow_timer()
             self._slow_timer = self.loop.call_later(_BODY_SILENCE_S, self.timeout_keep_alive_handler)
 

@@ -43,7 +43,8 @@ class AsgiExchange:
     """Sends one request and keeps the answer; it refuses what a server would refuse.
 
     `body` comes in the parts given, each after an event where one stands before it. After the last one the client
-    waits, until `leave` is set. `on_part` is called for each part of the answer; what it raises, `send` raises.
+    waits, until `leave` is set. `read` counts bytes of the body, `read_until_answered` those before the answer.
+    `on_part` is called for each part of the answer; what it raises, `send` raises.
     """
 
     method: str = "POST"
@@ -57,6 +58,7 @@ class AsgiExchange:
     parts: list[bytes] = field(default_factory=list)
     is_complete: bool = False
     read: int = 0
+    read_until_answered: int | None = None
 
     async def run(self, app: App) -> HttpAnswer:
         """Ask; AssertionError when the answer is not one, in order and whole."""
@@ -100,6 +102,7 @@ class AsgiExchange:
         if message["type"] == "http.response.start":
             assert self.status is None, "the answer began twice"
             self.status = message["status"]
+            self.read_until_answered = self.read
             self.answer_headers = list(message["headers"])
             assert all(name == name.lower() for name, _ in self.answer_headers), "header names are in lower case"
             return

@@ -1,15 +1,24 @@
 """`/api/v1/system`: health, metrics, configuration."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from evolving_ai.domain.identity import Principal
+from evolving_ai.errors import RequestError
 from evolving_ai.serving.api.principal import current_principal
 
-__all__ = ["SystemConfig", "SystemConfigView", "SystemMetrics", "SystemServices", "system_router"]
+__all__ = [
+    "LiveParts",
+    "SystemConfig",
+    "SystemConfigView",
+    "SystemHealth",
+    "SystemMetrics",
+    "SystemServices",
+    "system_router",
+]
 
 
 class SystemConfig(BaseModel):
@@ -26,6 +35,25 @@ class SystemConfigView(BaseModel):
     version: int
     aliases: dict[str, list[str]]
     targets: list[str]
+
+
+class LiveParts(BaseModel):
+    """What a replica decides with: hashes of the DNA and of the snapshot."""
+
+    generation: int
+    dna: str
+    snapshot: str
+
+
+class SystemHealth(BaseModel):
+    """A replica's own view. `degraded`: it serves, and control is away; `control`: whether that answers."""
+
+    status: Literal["ok", "degraded", "starting"]
+    version: str
+    replica: str
+    live: LiveParts | None
+    control: bool
+    is_replay: bool
 
 
 class SystemMetrics(BaseModel):
@@ -48,8 +76,13 @@ class SystemServices(Protocol):
 
 
 def system_router(services: SystemServices) -> APIRouter:
-    """The routes, but health: a replica answers that itself."""
+    """The routes; health only for the OpenAPI document, because a replica answers that itself."""
     router = APIRouter(prefix="/api/v1/system", tags=["system"])
+
+    @router.get("/health")
+    async def health() -> SystemHealth:
+        """Whether the replica that was asked serves, and on what; 503 while it starts."""
+        raise RequestError("not_found", "this route is answered by the gateway, not by control")
 
     @router.get("/metrics", response_model=SystemMetrics)
     async def metrics(request: Request) -> Any:

@@ -6,6 +6,7 @@ passes requests on. Serve ends a replica by awaiting `__del__`; in it, what was 
 
 import asyncio
 import contextlib
+import gc
 from typing import Any
 
 from evolving_ai._common.busyness import Busyness
@@ -22,6 +23,7 @@ from evolving_ai.serving.server import ReplicaServer
 __all__ = ["DirectGateway", "IngressGateway"]
 
 _SAMPLE_EVERY_S = 1.0
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 
 
 class _GatewayShell:
@@ -33,6 +35,7 @@ class _GatewayShell:
         self._gateway: Any = load_factory(builder)(home, new_id("gateway"), DeploymentCaller("control", "control"))
         self._busy = 0.0
         await self._gateway.start()
+        _let_garbage_wait()
         self._sampling = asyncio.create_task(self._sample())
 
     async def _end(self) -> None:
@@ -45,6 +48,10 @@ class _GatewayShell:
             await asyncio.sleep(_SAMPLE_EVERY_S)
             self._busy = busyness.share()
 
+    def check_health(self) -> None:
+        """Serve asks every other second, and replaces a replica that raises."""
+        self._gateway.check()
+
     async def apply(self, update: bytes) -> None:
         """Take over what control tells every replica."""
         await self._gateway.apply(update)
@@ -52,6 +59,13 @@ class _GatewayShell:
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """What the autoscaling policy reads."""
         return {IN_FLIGHT: float(self._gateway.stats().get(IN_FLIGHT, 0.0)), BUSY: self._busy}
+
+
+def _let_garbage_wait() -> None:
+    """Look for cyclic garbage less often: requests make hardly any, and what was loaded so far is there to stay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS, 20, 50)
 
 
 class DirectGateway(_GatewayShell):

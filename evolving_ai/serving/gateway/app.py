@@ -24,6 +24,7 @@ from evolving_ai.serving.gateway.messages import (
     Receive,
     Scope,
     Send,
+    lingering,
     read_body,
     send_whole,
 )
@@ -103,7 +104,8 @@ class GatewayApp:
         except RequestError as exc:
             self.failed += 1
             if not exchange.has_begun:
-                await send_problem(send, exc, path=request.path, request_id=exchange.id.text)
+                answer = lingering(send, receive) if exc.code == "body_too_large" else send
+                await send_problem(answer, exc, path=request.path, request_id=exchange.id.text)
             elif exc.code != "client_closed":
                 raise
         except UpstreamError as exc:

@@ -1,6 +1,7 @@
 """HTTP as the gateway's routes see it: requests read from ASGI under limits, answers written to it."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ __all__ = [
     "Receive",
     "Scope",
     "Send",
+    "lingering",
     "problem_headers",
     "read_body",
     "send_json",
@@ -31,6 +33,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 _BODY_TIMEOUT_S = 30.0
+_LINGER_S = 2.0
+_LINGER_BYTES = 64 * 2**20
 _LENGTH_DIGITS = 18
 """More is too large anyway, and thousands of digits are more than int reads."""
 _JSON = (b"content-type", b"application/json")
@@ -112,6 +116,33 @@ def _complete(message: Message, body: bytes, max_bytes: int) -> bytes:
 
 def _too_large(max_bytes: int) -> RequestError:
     return RequestError("body_too_large", f"the body is larger than {max_bytes} bytes: send less")
+
+
+def lingering(send: Send, receive: Receive) -> Send:
+    """A way to answer a request whose body is still coming: the answer goes out, then the rest is read for a moment.
+
+    To close on unread bytes would make the system take the answer back before the client has read it.
+    """
+
+    async def send_and_read_on(message: Message) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            await send({**message, "more_body": True})
+            await _discard(receive)
+            message = {"type": "http.response.body", "body": b""}
+        await send(message)
+
+    return send_and_read_on
+
+
+async def _discard(receive: Receive) -> None:
+    left = _LINGER_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_S):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))
 
 
 async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> None:

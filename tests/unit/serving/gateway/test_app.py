@@ -228,7 +228,7 @@ def test_a_secret_is_never_repeated() -> None:
 # --- Bodies -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_body_that_says_it_is_too_large_is_refused_unread() -> None:
+def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_read() -> None:
     async def test(gateway: Gateway) -> None:
         for length in (str(LIMIT + 1), "9" * 18, "9" * 5000):
             headers = [AUTHORIZED, (b"content-length", length.encode())]
@@ -238,7 +238,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_unread() -> None:
 
             error_of(answer, 413, "body_too_large")
             assert answer.headers["connection"] == "close"
-            assert exchange.read == 0
+            assert exchange.read_until_answered == 0
 
     at_gateway(test)
 
@@ -250,7 +250,19 @@ def test_a_body_that_grows_too_large_is_refused_while_it_comes(headers: list[tup
 
         error_of(await exchange.run(gateway.app), 413, "body_too_large")
 
-        assert exchange.read <= LIMIT + 1000
+        assert exchange.read_until_answered is not None
+        assert exchange.read_until_answered <= LIMIT + 1000
+
+    at_gateway(test)
+
+
+def test_what_still_comes_of_a_refused_body_is_read_so_that_the_client_sees_the_answer() -> None:
+    async def test(gateway: Gateway) -> None:
+        exchange = AsgiExchange(headers=[AUTHORIZED], body=[b"x" * 1000] * 1000)
+
+        await exchange.run(gateway.app)
+
+        assert exchange.read == 1000 * 1000
 
     at_gateway(test)
 
