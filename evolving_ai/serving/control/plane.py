@@ -38,6 +38,7 @@ _LOG = logging.getLogger(__name__)
 _EXPIRE_EVERY_S = 2.0
 _COMPACT_EVERY_S = 600.0
 _KEEP_RECENT_S = 24 * 3600.0
+_LAST_CALLS_S = 5.0
 _ACTOR = "evolving-ai"
 
 
@@ -58,6 +59,8 @@ class ControlPlane:
         self._stack = contextlib.ExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._change = asyncio.Lock()
+        self._calls: set[asyncio.Future[bytes]] = set()
+        self._is_ending = False
         self.replicas = Replicas(self._clock)
         self.app: Any = None
         self._methods: Mapping[str, Callable[[Envelope], Awaitable[bytes]]] = {
@@ -93,10 +96,13 @@ class ControlPlane:
         await asyncio.to_thread(self._keep_access)
 
     async def stop(self) -> None:
-        """Close the databases; what was acknowledged is on the disk."""
+        """Answer what was asked, within seconds, and close the databases; what was acknowledged is on the disk."""
+        self._is_ending = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=_LAST_CALLS_S)
         await asyncio.to_thread(self._stack.close)
 
     def _audit_start(self) -> None:
@@ -110,11 +116,16 @@ class ControlPlane:
                 raise PlatformError(f"a loop of control has ended: {task.exception()!r}")
 
     async def call(self, method: str, payload: bytes) -> bytes:
-        """Answer a question. UsageError for a method that is unknown."""
+        """Answer a question. UsageError for a method that is unknown, PlatformError while control ends."""
+        if self._is_ending:
+            raise PlatformError("control is ending: it is started again by itself")
         answer = self._methods.get(method)
         if answer is None:
             raise UsageError(f"control has no method {method!r}: are all deployments of one release?")
-        return await answer(unpack(payload))
+        call = asyncio.ensure_future(answer(unpack(payload)))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return await call
 
     async def tell(self, update: Mapping[str, Any]) -> None:
         """Tell every replica; one that misses it asks by itself within two seconds."""
