@@ -8,12 +8,14 @@ import pytest
 
 from evolving_ai._common.clock import SystemClock
 from evolving_ai.decision.learning.live_learner import LearnerSettings
+from evolving_ai.domain.dna import Genome
 from evolving_ai.errors import LockedError, UsageError
 from evolving_ai.serving.envelope import pack, unpack
 from evolving_ai.wiring.live_record import LiveRecord, load_live
 from evolving_ai.wiring.pool import load_pool
 from evolving_ai.wiring.prepare import prepare_home
-from tests.doubles.installation import Installation, Providers, Replica, installed
+from evolving_ai.wiring.stores import open_history
+from tests.doubles.installation import Installation, Providers, Replica, eventually, installed
 from tests.integration.control.conftest import World
 
 FITTED = {"quality__predictor": "blend"}
@@ -150,9 +152,7 @@ def test_feedback_leads_to_a_new_snapshot_on_all_replicas(world: World) -> None:
             decision = reply.headers["x-request-id"]
             said = await it.replicas[0].ask("POST", "/api/v1/ai/feedback", {"decision_id": decision, "score": 0.0})
             assert said.status_code == 200
-        async with asyncio.timeout(20):
-            while any(replica.gateway.state.versions["live"] < 2 for replica in it.replicas):
-                await asyncio.sleep(0.05)
+        await eventually(lambda: all(replica.gateway.state.versions["live"] >= 2 for replica in it.replicas))
         after = live(it.home).current
         assert (after.dna_hash, after.reason) == (before.dna_hash, "learned from outcomes")
         assert after.snapshot_hash != before.snapshot_hash
@@ -212,9 +212,7 @@ def test_a_change_that_a_crash_left_out_of_the_audit_log_is_added(world: World) 
     world.run(test)
 
 
-def _genome(it: Installation, commit: str):  # type: ignore[no-untyped-def]
-    from evolving_ai.wiring.stores import open_history
-
+def _genome(it: Installation, commit: str) -> Genome:
     with open_history(it.home) as history:
         return history.resolve(commit).genome
 

@@ -106,7 +106,10 @@ def test_damage_to_the_pool_does_not_keep_a_revoked_key_valid(world: World) -> N
 def test_many_changes_at_once_leave_the_last_state_on_the_disk_and_on_every_replica(world: World) -> None:
     async def test(it: Installation) -> None:
         keys = await asyncio.gather(*(it.key("acme", name=f"key {place}") for place in range(8)))
-        calls = [replica.ask("DELETE", f"/api/v1/keys/{key['id']}") for key, replica in zip(keys, it.replicas * 4)]
+        calls = [
+            replica.ask("DELETE", f"/api/v1/keys/{key['id']}")
+            for key, replica in zip(keys, it.replicas * 4, strict=True)
+        ]
         scopes = [budget(it.replicas[0], f"tenant:t{place}", "1") for place in range(4)]
         await asyncio.gather(*calls, *scopes)
         assert {key["key_id"] for key in load_access(it.home)["keys"]} == {"local-admin"}
