@@ -7,6 +7,10 @@ from typing import Any
 
 from starlette.middleware import Middleware
 
+from evolving_ai.home import resolve_home
+from evolving_ai.serving.proxy_body import BoundedBody
+from evolving_ai.settings import load_settings
+
 __all__ = ["OneRequestId", "proxy_middlewares"]
 
 _NAME = b"x-request-id"
@@ -41,5 +45,6 @@ def _without_repeats(headers: Any) -> list[tuple[bytes, bytes]]:
 
 
 def proxy_middlewares() -> list[Middleware]:
-    """What `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` names."""
-    return [Middleware(OneRequestId)]
+    """What `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` names; the home is that of the environment."""
+    limits = load_settings(resolve_home(None)).limits
+    return [Middleware(OneRequestId), Middleware(BoundedBody, max_bytes=limits.max_body_bytes)]

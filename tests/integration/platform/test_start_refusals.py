@@ -51,7 +51,6 @@ def test_a_second_up_on_the_same_home_names_the_first(platform: Installed, argum
         ("replay: {latency: 1}\n", "unknown key replay.latency"),
         ("port: eighty\n", "port cannot be 'eighty'"),
         ("profile: fast\n", "profile cannot be 'fast'"),
-        ("targets: [{provider: nobody, model: m}]\n", "names provider nobody"),
         ("- a list\n", "expected a mapping"),
         ("a: [\n", "is not YAML"),
     ],
