@@ -26,11 +26,11 @@ from evolving_ai.doctor.refusal_scenarios import REFUSAL_SCENARIOS
 from evolving_ai.doctor.request_scenarios import REQUEST_SCENARIOS
 from evolving_ai.doctor.scenario import Patient, Scenario, run_scenario
 from evolving_ai.doctor.state_checks import state_findings
-from evolving_ai.errors import EvolvingAIError
+from evolving_ai.errors import EvolvingAIError, UsageError
 
 __all__ = ["Examination", "ForeignPlatform", "examine", "gateway_at", "machine_and_home"]
 
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = 30.0
 _CONNECT_TIMEOUT_S = 5.0
 _START = "the platform starts"
 
@@ -92,22 +92,23 @@ def examine(
     """
     request = StopRequest()
     scenarios: list[Finding] = []
+    check = _check(request, note)
     with request.listening():
-        checks = _heard(_checked(machine_and_home(home, clock), request), told)
+        checks = _heard(_checked(machine_and_home(home, clock), check), told)
         wanted = _wanted(chaos_seed)
         if foreign is not None:
             with gateway_at(foreign.url, foreign.api_key) as gateway:
-                patient = Patient(gateway, clock, _pause(request))
+                patient = Patient(gateway, clock, _pause(request, check))
                 found = _heard((run_scenario(scenario, patient) for scenario in wanted), told)
             return Examination(tuple(checks), tuple(found), foreign.url)
-        url = _examine_own(wanted, clock, request, note, scenarios, told)
+        url = _examine_own(wanted, clock, _pause(request, check), note, scenarios, told)
     return Examination(tuple(checks), tuple(scenarios), url)
 
 
 def _examine_own(
     wanted: Iterable[Scenario],
     clock: Clock,
-    request: StopRequest,
+    pause: Callable[[float], None],
     note: Callable[[str], None],
     found: list[Finding],
     told: Told,
@@ -117,13 +118,13 @@ def _examine_own(
     url = None
     try:
         with (
-            started_platform(clock, note=note, check=request.check) as own,
+            started_platform(clock, note=note, check=lambda: pause(0.0)) as own,
             gateway_at(own.url, own.api_key) as gateway,
         ):
             url = own.url
             start = Finding(_START, Verdict.OK, own.url, seconds=clock.monotonic_s() - started_s)
             found.extend(_heard([start], told))
-            patient = Patient(gateway, clock, _pause(request), STEADY.alias, own)
+            patient = Patient(gateway, clock, pause, STEADY.alias, own)
             for scenario in wanted:
                 found.extend(_heard([run_scenario(scenario, patient)], told))
     except EvolvingAIError as exc:
@@ -146,23 +147,41 @@ def _wanted(chaos_seed: int | None) -> tuple[Scenario, ...]:
 
 @contextlib.contextmanager
 def gateway_at(url: str, api_key: str) -> Iterator[Gateway]:
-    """The platform at `url`. No redirect is followed and no proxy taken from the environment: the key stays there."""
+    """The platform at `url`. No redirect is followed and no proxy taken from the environment: the key stays there.
+
+    UsageError when `url` is no address.
+    """
     timeout = httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
-    with httpx.Client(base_url=url, timeout=timeout, trust_env=False) as client:
+    try:
+        client = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
+    except httpx.InvalidURL as exc:
+        raise UsageError(f"{url!r} is no address ({exc}): expected one such as http://127.0.0.1:8000") from exc
+    with client:
         yield Gateway(client, api_key)
 
 
-def _pause(request: StopRequest) -> Callable[[float], None]:
+def _check(request: StopRequest, note: Callable[[str], None]) -> Callable[[], None]:
+    def check() -> None:
+        try:
+            request.check()
+        except KeyboardInterrupt:
+            note("ending what was started")
+            raise
+
+    return check
+
+
+def _pause(request: StopRequest, check: Callable[[], None]) -> Callable[[float], None]:
     def pause(seconds: float) -> None:
         request.wait(seconds)
-        request.check()
+        check()
 
     return pause
 
 
-def _checked(findings: Iterable[Finding], request: StopRequest) -> Iterator[Finding]:
+def _checked(findings: Iterable[Finding], check: Callable[[], None]) -> Iterator[Finding]:
     for finding in findings:
-        request.check()
+        check()
         yield finding
 
 

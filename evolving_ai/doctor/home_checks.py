@@ -5,7 +5,7 @@ Everything is looked at, nothing changed: a home that is not there yet is no fai
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from evolving_ai.settings import Settings, load_settings
 from evolving_ai.wiring.platform_state import read_state, supervisor_of
 from evolving_ai.wiring.pool import providers_in_environment
 
-__all__ = ["home_findings"]
+__all__ = ["home_findings", "port_problem"]
 
 _SECRETS = ("admin.token", "ray.token", "*.db")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -27,8 +27,27 @@ _RELEASED = datetime(2026, 1, 1, tzinfo=UTC)
 _TOLERANCE = timedelta(minutes=5)
 
 
-def home_findings(home: Path, clock: Clock, environment: Mapping[str, str] | None = None) -> tuple[Finding, ...]:
-    """A finding for each property of `home`; `environment` is where keys of providers are looked for."""
+def port_problem(bind: str, port: int) -> str | None:
+    """Why nobody can listen there now, in a few words; None when the port is free."""
+    try:
+        open_listener(bind, port).close()
+    except OSError as exc:
+        owner = port_owner(port)
+        return f"taken by {owner}" if owner else f"not to be had: {exc.strerror or exc}"
+    return None
+
+
+def home_findings(
+    home: Path,
+    clock: Clock,
+    environment: Mapping[str, str] | None = None,
+    *,
+    problem_of: Callable[[str, int], str | None] = port_problem,
+) -> tuple[Finding, ...]:
+    """A finding for each property of `home`; `environment` is where keys of providers are looked for.
+
+    `problem_of` says of an address and a port why nobody can listen there.
+    """
     variables = os.environ if environment is None else environment
     found = [_permissions(home), _clock(home, clock)]
     try:
@@ -37,7 +56,12 @@ def home_findings(home: Path, clock: Clock, environment: Mapping[str, str] | Non
         advice = "correct that line; README.md lists the keys"
         return (*found, Finding("config.yaml", Verdict.FAILED, str(exc), advice))
     detail = "read" if (home / "config.yaml").exists() else "none: the defaults hold"
-    return (*found, Finding("config.yaml", Verdict.OK, detail), _port(home, settings), _keys(settings, variables))
+    return (
+        *found,
+        Finding("config.yaml", Verdict.OK, detail),
+        _port(home, settings, problem_of),
+        _keys(settings, variables),
+    )
 
 
 def _permissions(home: Path) -> Finding:
@@ -73,18 +97,16 @@ def _clock(home: Path, clock: Clock) -> Finding:
     return Finding("clock", Verdict.OK, text)
 
 
-def _port(home: Path, settings: Settings) -> Finding:
+def _port(home: Path, settings: Settings, problem_of: Callable[[str, int], str | None]) -> Finding:
     state = read_state(home)
     if state is not None and supervisor_of(home) is not None:
         return Finding("port", Verdict.OK, f"the platform of this home runs at {state.url}")
-    try:
-        open_listener(settings.bind, settings.port).close()
-    except OSError as exc:
-        owner = port_owner(settings.port)
-        reason = f"taken by {owner}" if owner else f"not to be had: {exc.strerror or exc}"
-        advice = "stop that, or choose another with `evolving-ai up --port`"
-        return Finding("port", Verdict.WARNING, f"{settings.bind}:{settings.port} is {reason}", advice)
-    return Finding("port", Verdict.OK, f"{settings.bind}:{settings.port} is free")
+    problem = problem_of(settings.bind, settings.port)
+    where = f"{settings.bind}:{settings.port}"
+    if problem is None:
+        return Finding("port", Verdict.OK, f"{where} is free")
+    advice = "stop that, or choose another with `evolving-ai up --port`"
+    return Finding("port", Verdict.WARNING, f"{where} is {problem}", advice)
 
 
 def _keys(settings: Settings, environment: Mapping[str, str]) -> Finding:

@@ -22,7 +22,7 @@ class ModelGroup:
 
 STEADY = ModelGroup("steady", ("steady-a", "steady-b"))
 FAILING = ModelGroup("failing", ("failing-a", "failing-b"))
-STALLING = ModelGroup("stalling", ("stalling-a", "stalling-b"), timeout_s=1.5)
+STALLING = ModelGroup("stalling", ("stalling-a", "stalling-b"), timeout_s=2.0)
 LIMITED = ModelGroup("limited", ("limited-a", "limited-b"))
 STORMY = ModelGroup("stormy", ("stormy-a", "stormy-b", "stormy-c"), timeout_s=1.5)
 GROUPS = (STEADY, FAILING, STALLING, LIMITED, STORMY)
