@@ -15,4 +15,4 @@ def pause(seconds: float) -> None:
 
 def spread(seconds: float) -> float:
     """`seconds`, shortened by up to a quarter at random."""
-    return seconds * (1 - _SPREAD * random.random())  # noqa: S311 - nothing is kept secret by it
+    return seconds * (1 - _SPREAD * random.random())  # noqa: S311 # nosec B311 - nothing is kept secret by it

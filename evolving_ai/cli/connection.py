@@ -18,7 +18,7 @@ API_KEY_VARIABLE = "EVOLVING_AI_API_KEY"
 BASE_URL_VARIABLE = "EVOLVING_AI_BASE_URL"
 
 _RUN_FILE = "run.json"
-_TOKEN_FILE = "admin.token"  # noqa: S105 - the name of a file
+_TOKEN_FILE = "admin.token"  # noqa: S105 # nosec B105 - the name of a file
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
+import subprocess  # nosec B404 - our own command lines
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -157,7 +157,7 @@ def _last_words(log: Path) -> str:
 @contextlib.contextmanager
 def _child(command: list[str], **options: Any) -> Iterator[Any]:
     """A process in a session of its own, so that Ctrl-C does not end it before the rest; ended with the block."""
-    process = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent(), **options)  # noqa: S603
+    process = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent(), **options)  # noqa: S603 # nosec B603 - no shell, our own arguments
     try:
         yield process
     finally:

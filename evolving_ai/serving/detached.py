@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-import subprocess
+import subprocess  # nosec B404 - our own command lines
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def start_detached(home: Path, arguments: Sequence[str], *, note: Callable[[str]
     ours, theirs = os.pipe()
     command = [sys.executable, "-m", "evolving_ai.cli.entry", "up", "--home", str(home), *arguments]
     with log.open("wb") as said:
-        process = subprocess.Popen(  # noqa: S603 - this program itself
+        process = subprocess.Popen(  # noqa: S603 # nosec B603 - this program itself
             [*command, "--report-to", str(theirs)],
             stdin=subprocess.DEVNULL,
             stdout=said,

@@ -287,7 +287,7 @@ def _environment(spec: PlatformSpec, folder: Path) -> Mapping[str, str]:
 
 def _url(bind: str, port: int) -> str:
     """Where a client on this machine finds it."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(bind, f"[{bind}]" if ":" in bind else bind)  # noqa: S104
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(bind, f"[{bind}]" if ":" in bind else bind)  # noqa: S104 # nosec B104 - compared with, not bound
     return f"http://{host}:{port}"
 
 

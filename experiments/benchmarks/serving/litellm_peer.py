@@ -28,9 +28,9 @@ def _installed() -> Path:
     executables = folder / "bin"
     if (executables / "litellm").exists() and (folder / "complete").exists():
         return executables
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)  # noqa: S603 # nosec B603 - no shell, our own arguments
     install = [str(executables / "pip"), "install", "--quiet", f"litellm[proxy]=={LITELLM}"]
-    subprocess.run(install, check=True)  # noqa: S603 - the version that is named above
+    subprocess.run(install, check=True)  # noqa: S603 # nosec B603 - the version that is named above
     (folder / "complete").touch()
     return executables
 
@@ -54,7 +54,7 @@ def litellm_proxy(scratch: Path, upstream: str) -> Iterator[str]:
     command = [str(executables / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
     with (scratch / "litellm.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - the peer
+        process = subprocess.Popen(  # noqa: S603 # nosec B603 - the peer
             [*command, "--num_workers", "1"], stdout=log, stderr=log, env=environment
         )
         try:

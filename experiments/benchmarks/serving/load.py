@@ -62,7 +62,7 @@ class Load:
         if new_connections:
             command.append("--new-connections")
         environment = {**os.environ, "LOAD_KEY": key}
-        process = subprocess.Popen(command, cwd=_ROOT, env=environment)  # noqa: S603 - our own module
+        process = subprocess.Popen(command, cwd=_ROOT, env=environment)  # noqa: S603 # nosec B603 - our own module
         return cls(process, out)
 
     def wait(self) -> Sequence[Sent]:

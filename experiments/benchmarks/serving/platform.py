@@ -120,7 +120,7 @@ def _config(upstream: str, table: Path, models: Sequence[str], port: int) -> dic
 def _cli(home: Path, *arguments: str) -> Any:
     command = [sys.executable, "-m", "evolving_ai.cli.entry", *arguments, "--home", str(home)]
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
-    done = subprocess.run(  # noqa: S603 - our own command line
+    done = subprocess.run(  # noqa: S603 # nosec B603 - our own command line
         command, capture_output=True, text=True, env=environment, check=False
     )
     if done.returncode != 0:

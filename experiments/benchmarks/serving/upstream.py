@@ -62,7 +62,7 @@ def fixed_upstream(folder: Path) -> Iterator[str]:
     config = folder / "upstream.conf"
     config.write_text(_CONFIG % {"folder": folder, "port": port, "answer": _ANSWER}, encoding="utf-8")
     command = [nginx, "-p", str(folder), "-c", str(config)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:  # noqa: S603 - nginx with our own file
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:  # noqa: S603 # nosec B603 - nginx with our own file
         try:
             _wait_for(port)
             yield f"http://127.0.0.1:{port}/v1"
