@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["Machine", "read_machine"]
 
 # Looked at, not written.
-_SHM = Path("/dev/shm")  # noqa: S108 # nosec B108 - looked at, not written
+_SHM = Path("/dev/shm")  # noqa: S108  # nosec B108
 _CGROUP = Path("/sys/fs/cgroup")
 _KIB = 1024
 
