@@ -1,7 +1,7 @@
 """Which DNA is live: promotion, rollback, and the exchange of its snapshot. The one writer of the live record.
 
 The rule kept here: the record is durable before anybody is told, and every change of DNA stands in the audit log; one
-that a crash left out is added when the platform starts again.
+that a crash left out is added when the platform starts again, or before the next one.
 """
 
 from pathlib import Path
@@ -48,6 +48,7 @@ class LiveDna:
         before = self.record
         if before.current.dna_hash == commit.genome.hash:
             raise UsageError(f"DNA {commit.genome.hash[:12]} is live already")
+        self.reconcile()
         record = self._exchange(before, commit, snapshot_hash, actor, reason)
         self._audit_change(AuditKind.DNA_PROMOTED, before, record)
         return record
@@ -55,6 +56,7 @@ class LiveDna:
     def roll_back(self, commit: Commit, snapshot_hash: str, *, actor: str, reason: str) -> LiveRecord:
         """Make an earlier DNA live again; the caller found it by `LiveRecord.rollback_target`."""
         before = self.record
+        self.reconcile()
         record = self._exchange(before, commit, snapshot_hash, actor, reason)
         self._audit_change(AuditKind.DNA_ROLLED_BACK, before, record)
         return record

@@ -22,16 +22,20 @@ class Replica:
 
 
 class Replicas:
-    """The replicas by name; those that are silent for ten seconds are gone, their counts are kept in the sums."""
+    """The replicas by name; those that are silent for ten seconds are gone, their counts are kept in the sums.
+
+    One that is heard of again is there again, and is counted once.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._replicas: dict[str, Replica] = {}
-        self._gone: dict[str, float] = {}
+        self._gone: dict[str, Mapping[str, float]] = {}
 
     def heard(self, name: str, versions: Mapping[str, int], stats: Mapping[str, float]) -> None:
         """A replica said how it is."""
         self._forget_the_silent()
+        self._gone.pop(name, None)
         self._replicas[name] = Replica(name, versions, stats, self._clock.monotonic_s())
 
     @property
@@ -42,9 +46,10 @@ class Replicas:
 
     def totals(self) -> dict[str, float]:
         """Sums over all replicas since this control started, those that are gone included."""
-        totals = dict(self._gone)
-        for replica in self.present:
-            for name, value in replica.stats.items():
+        present = self.present
+        totals: dict[str, float] = {}
+        for stats in (*self._gone.values(), *(replica.stats for replica in present)):
+            for name, value in stats.items():
                 totals[name] = totals.get(name, 0.0) + value
         return totals
 
@@ -53,9 +58,7 @@ class Replicas:
         for name, replica in list(self._replicas.items()):
             if replica.seen_s < limit_s:
                 del self._replicas[name]
-                for stat, value in replica.stats.items():
-                    if stat != "in_flight":
-                        self._gone[stat] = self._gone.get(stat, 0.0) + value
+                self._gone[name] = {stat: value for stat, value in replica.stats.items() if stat != "in_flight"}
 
 
 def stats_json(replica: Replica) -> dict[str, Any]:

@@ -24,8 +24,6 @@ def add_forwarding(app: GatewayApp, control: Caller, *, is_replay: bool) -> None
     async def fallback(exchange: Exchange, principal: Principal) -> None:
         request = exchange.request
         if request.path.startswith(_MODELS):
-            if request.method != "GET":
-                raise RequestError("method_not_allowed", f"{request.method} {request.path[:100]}: expected GET")
             await send_model(app, exchange, is_replay=is_replay)
             return
         if access_rule(request.method, request.path) is None:
