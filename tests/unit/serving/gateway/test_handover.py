@@ -30,6 +30,8 @@ class FakeControl:
     def __init__(self) -> None:
         self.is_away = False
         self.loses_answers = False
+        self.refuses_settlements = False
+        self.damaged: set[int] = set()
         self.gate: asyncio.Event | None = None
         self.calls: list[str] = []
         self.batches: dict[int, list[str]] = {}
@@ -55,10 +57,14 @@ class FakeControl:
         message = unpack(payload)
         self.replicas.add(message.head["replica"])
         if method == "settle":
+            if self.refuses_settlements:
+                raise PlatformError("the books do not answer")
             sequence = message.head["batch"]["sequence"]
             self.settled.append(sequence)
         else:
             sequence = message.head["sequence"]
+            if sequence in self.damaged:
+                return pack({"is_new": False, "damage": "it is cut short"})
             self.batches.setdefault(sequence, orjson.loads(message.body))
         if self.loses_answers:
             raise PlatformError("the answer was lost")
@@ -331,3 +337,55 @@ def test_whatever_control_does_it_gets_everything_once_and_in_order(history: lis
         assert sorted(set(scene.control.settled)) == [1, 2]
 
     in_scene(test, settlements=2)
+
+
+def test_an_outcome_that_cannot_be_encoded_is_dropped_alone_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    def strict(outcomes: list[Outcome]) -> bytes:
+        if any(outcome.decision_id == "req-000002" for outcome in outcomes):
+            raise ValueError("an integer of more than 64 bits")
+        return encode(outcomes)
+
+    async def test(scene: Scene) -> None:
+        handover = Handover("r-2", scene.control, strict, scene.settlements)
+        scene.handover = handover
+        scene.record(5)
+        loop = asyncio.create_task(handover.run())
+        await asyncio.sleep(1)
+        scene.record(1)
+        await asyncio.sleep(1)
+        loop.cancel()
+
+        assert scene.control.taken == [name for name in scene.recorded if name != "req-000002"]
+        assert (handover.dropped_outcomes, handover.dropped_batches, handover.waiting_batches) == (1, 0, 0)
+        assert "req-000002 is dropped" in caplog.text
+
+    in_scene(test)
+
+
+def test_a_batch_that_control_finds_damaged_is_dropped_and_the_next_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(scene: Scene) -> None:
+        scene.control.is_away = True
+        scene.record(2)
+        assert not await scene.handover.hand_over()
+        scene.record(1)
+        assert not await scene.handover.hand_over()
+        scene.control.is_away = False
+        scene.control.damaged = {0}
+
+        assert await scene.handover.hand_over()
+        assert scene.control.taken == scene.recorded[2:]
+        assert (scene.handover.dropped_batches, scene.handover.waiting_batches) == (1, 0)
+        assert "batch 0 of outcomes is dropped" in caplog.text
+
+    in_scene(test)
+
+
+def test_settlements_that_are_not_taken_hold_up_no_outcomes() -> None:
+    async def test(scene: Scene) -> None:
+        scene.control.refuses_settlements = True
+        scene.record(2)
+        assert not await scene.handover.hand_over()
+        assert scene.control.taken == scene.recorded
+        assert scene.settlements.waiting == [1]
+
+    in_scene(test, settlements=1)
