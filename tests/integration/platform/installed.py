@@ -218,7 +218,9 @@ def running(
     try:
         assert started.returncode == 0, started.stderr
         assert state is not None
-        yield Installed(home, state)
+        installed = Installed(home, state)
+        yield installed
+        assert installed.logged_tracebacks() == []
         down = command(home, "evolving-ai", "down")
         assert down.returncode == 0, down.stderr
         assert supervisor_of(home) is None

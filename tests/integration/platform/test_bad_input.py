@@ -73,7 +73,6 @@ def test_an_unknown_model_is_refused(platform: Installed, path: str) -> None:
         ("GET", "/api/v1/ai/decisions/req-nothing", 404),
         ("GET", "/api/v1/ai/decisions/..%2f..%2fetc", 404),
         ("GET", "/api/v1/evolution/status/..%2f..%2fetc", 404),
-        ("GET", "/api/v1/dna/../keys", 404),
         ("GET", CHAT, 405),
         ("PUT", "/v1/models", 405),
         ("DELETE", "/v1/models/auto", 405),

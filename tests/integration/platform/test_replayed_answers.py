@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.platform.installed import Installed
+from tests.integration.platform.installed import Installed, error_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -72,16 +72,17 @@ def test_a_stream_tells_its_cost_before_its_end(platform: Installed, table: list
 
 
 def test_demands_narrow_what_may_be_chosen(platform: Installed) -> None:
-    cheapest, dearest = "gemma-2-9b-it", "llama-3.1-nemotron-51b-instruct"
-    free = platform.chat("Hello").headers["x-evolving-target"]
-    refused = platform.chat("Hello", headers={"x-evolving-max-cost-usd": "0.000000001"})
-    cheap = platform.chat("Hello", headers={"x-evolving-max-cost-usd": "0.00005"})
-    good = platform.chat("Hello", headers={"x-evolving-min-quality": "0.69"})
+    candidates = platform.send("POST", "/api/v1/ai/route", {"prompt": "Hello"}).json()["candidates"]
+    cheapest = min(candidates, key=lambda each: each["cost_usd"])
+    best = max(candidates, key=lambda each: each["quality"])
 
-    assert free == f"replay/{dearest}"
-    assert refused.status_code == 400
-    assert cheap.headers["x-evolving-target"] == f"replay/{cheapest}"
-    assert good.headers["x-evolving-target"] == f"replay/{dearest}"
+    cheap = platform.chat("Hello", headers={"x-evolving-max-cost-usd": repr(cheapest["cost_usd"] * 1.01)})
+    good = platform.chat("Hello", headers={"x-evolving-min-quality": repr(best["quality"] - 1e-6)})
+    refused = platform.chat("Hello", headers={"x-evolving-max-cost-usd": "0.000000001"})
+
+    assert cheap.headers["x-evolving-target"] == f"replay/{cheapest['model']}"
+    assert good.headers["x-evolving-target"] == f"replay/{best['model']}"
+    assert error_of(refused, 400)["param"] == "x-evolving-max-cost-usd"
 
 
 def test_an_operator_pins_a_dna_and_a_viewer_may_not(platform: Installed) -> None:
