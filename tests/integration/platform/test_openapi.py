@@ -15,8 +15,8 @@ TEN = {
     ("get", "/api/v1/ai/providers"),
     ("post", "/api/v1/evolution/start"),
     ("get", "/api/v1/evolution/status/{campaign_id}"),
-    ("post", "/api/v1/evolution/stop/{campaign_id}"),
     ("post", "/api/v1/evolution/rollback/{campaign_id}"),
+    ("get", "/api/v1/system/health"),
     ("get", "/api/v1/system/metrics"),
     ("post", "/api/v1/system/config"),
 }
