@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from evolving_ai._common.deadlines import Deadlines
 from evolving_ai.domain.outcome import AttemptResult
 from evolving_ai.errors import UpstreamError
 from evolving_ai.router.ports import UpstreamRequest, UpstreamResponse, UpstreamStream
@@ -48,6 +49,7 @@ class AsyncioClient:
     def __init__(self, limits: UpstreamLimits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._idle: dict[_Place, list[HttpConnection]] = {}
+        self._deadlines = Deadlines()
         self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], _Head] = {}
 
     @cached_property
@@ -68,7 +70,7 @@ class AsyncioClient:
             if task is not None:
                 task.cancel()
 
-        timer = loop.call_later(request.timeout_s, expire)
+        deadline = self._deadlines.after(request.timeout_s, expire)
         try:
             if connection is None:
                 connection = await self._connected(head.place, loop)
@@ -81,7 +83,7 @@ class AsyncioClient:
                 raise UpstreamError(AttemptResult.TIMEOUT, f"no answer within {request.timeout_s:g} s") from None
             raise
         finally:
-            timer.cancel()
+            self._deadlines.cancel(deadline)
         response = UpstreamResponse(connection.status, connection.headers, body)
         self._keep(head.place, connection, loop)
         return response

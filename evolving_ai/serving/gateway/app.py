@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from evolving_ai._common.clock import Clock
+from evolving_ai._common.deadlines import Deadlines
 from evolving_ai._common.request_ids import RequestId, RequestIds
 from evolving_ai.domain.identity import Principal
 from evolving_ai.errors import RequestError, UpstreamError
@@ -90,6 +91,7 @@ class GatewayApp:
         self._record_content = record_content
         self._on_close = on_close
         self._watch_after_s = watch_after_s
+        self._deadlines = Deadlines()
         self._ids = RequestIds(clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -194,12 +196,12 @@ class GatewayApp:
 
     async def complete(self, exchange: Exchange, chat: ChatRequest) -> Answer:
         """Get a whole answer; the upstream is cancelled when the client leaves."""
-        with _LeftClient(exchange.receive, self._watch_after_s):
+        with _LeftClient(exchange.receive, self._deadlines, self._watch_after_s):
             return await self.path.complete(chat)
 
     async def stream(self, exchange: Exchange, chat: ChatRequest) -> None:
         """Answer with server-sent events; the upstream is cancelled when the client leaves."""
-        with _LeftClient(exchange.receive, self._watch_after_s):
+        with _LeftClient(exchange.receive, self._deadlines, self._watch_after_s):
             answer = await self.path.stream(chat)
             headers: Headers = [_EVENTS, (b"cache-control", b"no-cache"), *answer.headers]
             exchange.has_begun = True
@@ -220,19 +222,20 @@ class _LeftClient:
     Watching takes a task, which is only worth its price for requests that take longer than `after_s`.
     """
 
-    __slots__ = ("_after_s", "_receive", "_task", "_timer", "_watcher")
+    __slots__ = ("_after_s", "_deadline", "_deadlines", "_receive", "_task", "_watcher")
 
-    def __init__(self, receive: Receive, after_s: float) -> None:
+    def __init__(self, receive: Receive, deadlines: Deadlines, after_s: float) -> None:
         self._receive = receive
+        self._deadlines = deadlines
         self._after_s = after_s
         self._watcher: asyncio.Task[None] | None = None
 
     def __enter__(self) -> None:
         self._task = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(self._after_s, self._begin)
+        self._deadline = self._deadlines.after(self._after_s, self._begin)
 
     def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:
-        self._timer.cancel()
+        self._deadlines.cancel(self._deadline)
         watcher = self._watcher
         if watcher is None:
             return
