@@ -64,6 +64,7 @@ class DecisionEngine:
         self._dna_hash, self._snapshot_hash = genome.hash, snapshot.hash
         self._reads_text = bool(np.any(arrays["weights"]))
         self._masks: dict[frozenset[str], NDArray[np.bool_]] = {}
+        self._covering: dict[frozenset[str], bool] = {}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -163,7 +164,7 @@ class DecisionEngine:
     def _decide(self, prediction: Prediction, constraints: Constraints, cost_weight: float | None) -> Decision:
         ranked = scores(prediction, self._genome.genes, self._snapshot.cost_scale_usd, cost_weight)
         relaxed: tuple[str, ...] = ()
-        if constraints is not _UNCONSTRAINED and constraints != _UNCONSTRAINED:
+        if constraints is not _UNCONSTRAINED and constraints != _UNCONSTRAINED and not self._allows_all(constraints):
             allowed, relaxed = self._allowed(prediction, constraints)
             ranked = np.where(allowed, ranked, np.float32(-np.inf))
         return Decision(
@@ -177,6 +178,18 @@ class DecisionEngine:
             self._snapshot_hash,
             relaxed,
         )
+
+    def _allows_all(self, constraints: Constraints) -> bool:
+        """Whether nothing is demanded but models that make up the whole pool."""
+        if constraints.max_cost_usd is not None or constraints.min_quality is not None:
+            return False
+        models = constraints.eligible
+        known = models is None or self._covering.get(models)
+        if known is None:
+            known = models is None or models.issuperset(self._models)
+            if models is not None and len(self._covering) < _MOST_MASKS:
+                self._covering[models] = known
+        return known
 
     def _eligible(self, models: frozenset[str] | None) -> NDArray[np.bool_]:
         """Which of the pool may answer; DataError when none may."""

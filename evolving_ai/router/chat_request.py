@@ -164,12 +164,11 @@ def worst_case_tokens(request: ChatRequest, max_output_tokens: int) -> tuple[int
     the caller's is not believed beyond what the model can do.
     """
     body = request.body
-    media = sum(
-        isinstance(part, dict) and part.get("type") != "text"
-        for message in body["messages"]
-        if isinstance(message.get("content"), list)
-        for part in message["content"]
-    )
+    media = 0
+    for message in body["messages"]:
+        content = message.get("content")
+        if isinstance(content, list):
+            media += sum(isinstance(part, dict) and part.get("type") != "text" for part in content)
     # Of two limits, providers obey one or the other.
     asked = max(body.get("max_completion_tokens") or 0, body.get("max_tokens") or 0) or max_output_tokens
     return request.input_bytes + media * _MEDIA_TOKENS, min(asked, max_output_tokens) * (body.get("n") or 1)

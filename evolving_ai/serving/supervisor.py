@@ -271,6 +271,8 @@ def _environment(spec: PlatformSpec, folder: Path) -> Mapping[str, str]:
         "RAY_worker_niceness": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_SERVE_LOG_TO_STDERR": "0",
+        # Four looks a second at the deployments, not ten: on two cores that is felt.
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
         "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
         # A port that somebody else has must be refused, not shared.
         "SERVE_SOCKET_REUSE_PORT_ENABLED": "0",

@@ -74,15 +74,18 @@ class Platform:
 
 @contextlib.contextmanager
 def running_platform(
-    scratch: Path, upstream: str, table: Path, models: Sequence[str], *, settings: Mapping[str, Any] | None = None
+    scratch: Path, upstream: str, table: Path, models: Sequence[str], *, serve_config: Path | None = None
 ) -> Iterator[Platform]:
-    """Start, promote a fitted policy, stop. `models` are those of `table`; the first eight are served."""
+    """Start, promote a fitted policy, stop. `models` are those of `table`; the first eight are served.
+
+    `serve_config` is deployed instead of `serve_configs/dev.yaml`.
+    """
     home, port = scratch / "home", free_port()
     home.mkdir(mode=0o700, parents=True)
     config = _config(upstream, table, models[:_TARGETS], port)
-    (home / "config.yaml").write_text(yaml.safe_dump({**config, **(settings or {})}), encoding="utf-8")
+    (home / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     begin_s = time.monotonic()
-    _cli(home, "up", "--detach")
+    _cli(home, "up", "--detach", *(() if serve_config is None else ("--serve-config", str(serve_config))))
     started_s = time.monotonic() - begin_s
     try:
         admin_key = (home / "admin.token").read_text(encoding="utf-8").strip()

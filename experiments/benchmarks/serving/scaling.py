@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import yaml
+
 from experiments.benchmarks.bar import Bar, Limit
 from experiments.benchmarks.serving.exchange import failures
 from experiments.benchmarks.serving.load import Load
@@ -11,6 +13,7 @@ from experiments.benchmarks.serving.platform import running_platform
 
 __all__ = ["scaling_bars"]
 
+_ROOT = Path(__file__).parents[3]
 _MOST = 3
 _LOW_RATE = 50.0
 _HIGH_RATE = 1000.0
@@ -19,12 +22,26 @@ _DOWN_WITHIN_S = 90.0
 _EVERY_S = 0.5
 
 
+def _scaling_config(folder: Path) -> Path:
+    """dev.yaml with one to three replicas, quick to react, and a target that one core's load exceeds."""
+    document = yaml.safe_load((_ROOT / "serve_configs" / "dev.yaml").read_text(encoding="utf-8"))
+    (gateway,) = (each for each in document["applications"] if each["name"] == "gateway")
+    scaling = gateway["deployments"][0]["autoscaling_config"]
+    scaling |= {"min_replicas": 1, "max_replicas": _MOST, "upscale_delay_s": 2, "downscale_delay_s": 10}
+    scaling["policy"]["policy_kwargs"] = {"target_in_flight": 8, "target_busy": 0.12}
+    path = folder / "serve.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return path
+
+
 def scaling_bars(
     scratch: Path, upstream: str, table: Path, models: Sequence[str], note: Callable[[str], None]
 ) -> Iterator[Bar]:
     """1 -> 3 -> 1 replicas. A steady trickle is there all the time, so that requests meet every change."""
-    settings = {"gateway": {"min_replicas": 1, "max_replicas": _MOST, "target_in_flight": 2.0, "target_busy": 0.15}}
-    with running_platform(scratch, upstream, table, models, settings=settings) as platform:
+    scratch.mkdir()
+    with running_platform(
+        scratch / "platform", upstream, table, models, serve_config=_scaling_config(scratch)
+    ) as platform:
         seconds = _HIGH_S + _DOWN_WITHIN_S
         trickle = Load.start(
             platform.url, platform.key, rate=_LOW_RATE, seconds=seconds, out=scratch / "low.jsonl", new_connections=True
