@@ -2,7 +2,6 @@
 and not models."""
 
 import contextlib
-import shutil
 import socket
 import subprocess  # nosec B404 - starts nginx
 import time
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evolving_ai.errors import DataError
+from experiments.benchmarks.serving.debian import require_command
 
 __all__ = ["fixed_upstream", "free_port"]
 
@@ -54,9 +54,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def fixed_upstream(folder: Path) -> Iterator[str]:
     """The base URL of a running upstream, ending in /v1. DataError when nginx is not installed."""
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if nginx is None:
-        raise DataError("nginx is not installed: this benchmark needs Debian's nginx-light (and wrk)")
+    nginx = require_command("nginx", "nginx-light")
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     config = folder / "upstream.conf"

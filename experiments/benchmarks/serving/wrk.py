@@ -2,13 +2,12 @@
 
 import os
 import re
-import shutil
 import subprocess  # nosec B404 - runs wrk
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evolving_ai.errors import DataError
+from experiments.benchmarks.serving.debian import require_command
 
 __all__ = ["Throughput", "measure"]
 
@@ -33,8 +32,7 @@ class Throughput:
 
 def measure(url: str, key: str, scratch: Path, *, connections: int, seconds: int, warm_s: int = 3) -> Throughput:
     """Load `url` (which ends before /v1) after a warm-up. DataError when wrk is not installed."""
-    if shutil.which("wrk") is None:
-        raise DataError("wrk is not installed: this benchmark needs Debian's wrk (and nginx-light)")
+    require_command("wrk", "wrk")
     script = scratch / "chat.lua"
     script.write_text(_SCRIPT, encoding="utf-8")
     _run(url, key, script, connections, warm_s)
