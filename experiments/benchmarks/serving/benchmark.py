@@ -2,8 +2,8 @@
 
     evolving-ai bench serving [--data FOLDER] [--json]
 
-Debian's nginx-light and wrk are installed where they are missing and it may. All work happens in a temporary folder that
-is gone at the end; LiteLLM is installed once, into the user's cache. `is_full` makes the storm of processes around the books of money a hundred times longer.
+Debian's nginx-light and wrk are installed where they are missing and it may; LiteLLM once, into the user's cache. All
+work happens in a temporary folder that is gone at the end. `is_full` makes the storm of kills much longer.
 """
 
 import tempfile
