@@ -511,3 +511,16 @@ async def test_a_body_that_cannot_be_decompressed_is_malformed(make: MakeClient)
 
     assert (await failure_of(make, replying(broken))).result == "malformed"
     assert (await stream_failure_of(make, replying(broken)))[1].result == "malformed"
+
+
+@on_a_loop
+async def test_a_second_answer_that_nobody_asked_for_is_never_taken_for_one(make: MakeClient) -> None:
+    surplus = answer(b'{"a": 2}', "x-surplus: yes")
+    async with opened(make, replying(answer(b'{"a": 1}') + surplus, keep=True)) as (client, server):
+        first = await client.send(request_to(server.url))
+        await asyncio.sleep(0.05)
+        second = await client.send(request_to(server.url))
+
+    assert first.body == second.body == b'{"a": 1}'
+    assert "x-surplus" not in first.headers
+    assert "x-surplus" not in second.headers

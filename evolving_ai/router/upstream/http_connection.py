@@ -78,13 +78,21 @@ class HttpConnection(asyncio.Protocol):
 
     # --- What the parser tells ----------------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        if self.is_complete:
+            self._keeps_alive = False  # a second answer that nobody asked for: this connection is not to be trusted
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self.is_complete:
+            return
         text = name.decode("latin-1").lower()
         self.headers.setdefault(text, value.decode("latin-1"))
         if text in ("content-length", "transfer-encoding"):
             self._is_framed = True
 
     def on_headers_complete(self) -> None:
+        if self.is_complete:
+            return
         self.status = self._parser.get_status_code()
         if 100 <= self.status < 200:
             return  # provisional: another head follows
@@ -99,7 +107,7 @@ class HttpConnection(asyncio.Protocol):
         self._wake()
 
     def on_body(self, data: bytes) -> None:
-        if self._failure is not None:
+        if self._failure is not None or self.is_complete:
             return
         part = data if self._decoder is None else self._decoded(data)
         self._size += len(part)
@@ -115,6 +123,8 @@ class HttpConnection(asyncio.Protocol):
             self._wake()
 
     def on_message_complete(self) -> None:
+        if self.is_complete:
+            return
         if self._has_head:
             self._finish_body()
         else:
