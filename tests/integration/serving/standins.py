@@ -24,6 +24,9 @@ class StandInGateway:
     async def start(self) -> None:
         pass
 
+    def check(self) -> None:
+        """All is well."""
+
     async def drain(self) -> None:
         with (self.home / "drained.txt").open("a") as file:
             file.write(f"{self.replica}\n")
@@ -70,6 +73,9 @@ class StandInControl:
     async def start(self) -> None:
         pass
 
+    def check(self) -> None:
+        """All is well."""
+
     async def stop(self) -> None:
         (self.home / "control-stopped.txt").write_text("yes")
 
@@ -91,6 +97,9 @@ class StandInLearner:
 
     async def start(self) -> None:
         pass
+
+    def check(self) -> None:
+        """All is well."""
 
     async def stop(self) -> None:
         pass
