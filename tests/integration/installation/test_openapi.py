@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.platform.installed import Installed
+from tests.integration.installation.installed import Installed
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

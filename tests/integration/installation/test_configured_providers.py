@@ -6,8 +6,8 @@ from typing import Any
 import openai
 import pytest
 
-from tests.integration.platform.installed import Installed, error_of
-from tests.integration.platform.recording_upstream import TOOL_CALL, RecordingUpstream
+from tests.integration.installation.installed import Installed, error_of
+from tests.integration.installation.recording_upstream import TOOL_CALL, RecordingUpstream
 
 pytestmark = [
     pytest.mark.ray,

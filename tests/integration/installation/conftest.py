@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from evolving_ai.wiring.replay_source import bundled_table
-from tests.integration.platform.installed import Installed, running
-from tests.integration.platform.recording_upstream import RecordingUpstream, recording_upstream
+from tests.integration.installation.installed import Installed, running
+from tests.integration.installation.recording_upstream import RecordingUpstream, recording_upstream
 
 BODY_LIMIT = 256 * 2**10
 RECORDED = ("model", "score", "prompt_tokens", "completion_tokens")

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.integration.platform.installed import Installed
+from tests.integration.installation.installed import Installed
 
 __all__ = ["Traffic"]
 

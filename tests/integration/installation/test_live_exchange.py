@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.platform.installed import Installed
-from tests.integration.platform.traffic import Traffic
+from tests.integration.installation.installed import Installed
+from tests.integration.installation.traffic import Traffic
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

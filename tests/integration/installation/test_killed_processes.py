@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.integration.platform.installed import Installed, until
-from tests.integration.platform.traffic import CLIENTS, Traffic
+from tests.integration.installation.installed import Installed, until
+from tests.integration.installation.traffic import CLIENTS, Traffic
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

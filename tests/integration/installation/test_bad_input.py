@@ -10,8 +10,8 @@ import pytest
 
 from evolving_ai._common.processes import command_of, marked_processes, memory_bytes
 from evolving_ai.serving.platform_status import kind_of
-from tests.integration.platform.conftest import BODY_LIMIT
-from tests.integration.platform.installed import Installed, error_of
+from tests.integration.installation.conftest import BODY_LIMIT
+from tests.integration.installation.installed import Installed, error_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -8,7 +8,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from tests.integration.platform.installed import Installed
+from tests.integration.installation.installed import Installed
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

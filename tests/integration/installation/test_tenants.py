@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from tests.integration.platform.installed import Installed, error_of, until
+from tests.integration.installation.installed import Installed, error_of, until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

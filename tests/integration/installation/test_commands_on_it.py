@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.integration.platform.installed import Installed, command, until
+from tests.integration.installation.installed import Installed, command, until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

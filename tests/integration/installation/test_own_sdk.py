@@ -18,7 +18,7 @@ from evolving_ai.sdk import (
     NotFoundError,
     PermissionDeniedError,
 )
-from tests.integration.platform.installed import Installed, until
+from tests.integration.installation.installed import Installed, until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evolving_ai.wiring.platform_state import read_state, supervisor_of
-from tests.integration.platform.installed import Installed, command
+from tests.integration.installation.installed import Installed, command
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

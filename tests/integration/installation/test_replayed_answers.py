@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.platform.installed import Installed, error_of
+from tests.integration.installation.installed import Installed, error_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
