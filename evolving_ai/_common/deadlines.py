@@ -40,10 +40,12 @@ class Deadlines:
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         now_s = loop.time()
         due = [number for number, (when_s, _) in self._entries.items() if when_s <= now_s]
-        for number in due:
-            entry = self._entries.pop(number, None)
-            if entry is not None:
-                entry[1]()
-        self._is_ticking = bool(self._entries)
-        if self._is_ticking:
-            loop.call_later(_TICK_S, self._tick, loop)
+        try:
+            for number in due:
+                entry = self._entries.pop(number, None)
+                if entry is not None:
+                    entry[1]()
+        finally:
+            self._is_ticking = bool(self._entries)
+            if self._is_ticking:
+                loop.call_later(_TICK_S, self._tick, loop)

@@ -381,9 +381,12 @@ class RequestPath:
     def _estimated(self, run: Run, attempt: _Attempt, result: AttemptResult) -> Usage:
         """What an attempt that nobody counted is taken to have used.
 
-        A provider that answered with an error, or was never reached, bills nothing. One that was cut off may well bill
-        what it had read and written: four bytes are one token, and never more than was reserved.
+        A provider that answered with an error, or was never reached, bills nothing. One whose whole answer nobody waited
+        for may have written it to its end: that counts as the worst case, as no cap may be exceeded. A stream that was
+        cut off counts what had come: four bytes are one token, and never more than was reserved.
         """
+        if not run.request.is_stream and result in (AttemptResult.TIMEOUT, AttemptResult.CANCELLED):
+            return Usage(*worst_case_tokens(run.request, attempt.target.max_output_tokens))
         billed = result in (AttemptResult.OK, AttemptResult.TIMEOUT, AttemptResult.CANCELLED)
         if not billed and not attempt.output_bytes:
             return _NO_USAGE

@@ -28,6 +28,7 @@ _KEEP_ALIVE_S = 75
 _MAX_HEAD_BYTES = 64 * 2**10
 _HEAD_TIMEOUT_S = 30.0
 _BODY_SILENCE_S = 30.0
+_MOST_HELD_BYTES = 64 * 2**10
 _LINGER_S = 1.0
 _LOOK_EVERY_S = 0.05
 _DATE_EVERY_S = 1.0
@@ -50,23 +51,28 @@ class _OneWrite:
     all that a request takes.
     """
 
-    __slots__ = ("_loop", "_parts", "_transport")
+    __slots__ = ("_loop", "_parts", "_size", "_transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
+        self._size = 0
 
     def write(self, data: bytes) -> None:
         """Send with what else comes in this turn."""
         if not self._parts:
             self._loop.call_soon(self._flush)
         self._parts.append(data)
+        self._size += len(data)
+        if self._size > _MOST_HELD_BYTES:
+            self._flush()  # so that the transport can say that the client reads too slowly
 
     def _flush(self) -> None:
         if self._parts:
             data = b"".join(self._parts)
             self._parts.clear()
+            self._size = 0
             if not self._transport.is_closing():
                 self._transport.write(data)
 
@@ -80,6 +86,11 @@ class _OneWrite:
         self._flush()
         self._transport.close()
 
+    def abort(self) -> None:
+        """Close at once; what was not sent is gone."""
+        self._parts.clear()
+        self._transport.abort()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
@@ -91,6 +102,7 @@ class DrainingProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = _OneWrite(transport, self.loop)  # type: ignore[assignment] # all that uvicorn uses of one
         self._is_refused = False
         self._reads_head = False
         self._head_bytes = 0
@@ -120,9 +132,15 @@ class DrainingProtocol(HttpToolsProtocol):
     def _await_body(self) -> None:
         """Give up a body that stops coming; one that comes slowly is not."""
         cycle = self.cycle
-        if getattr(cycle, "more_body", False) and not cycle.response_complete:  # None before the first request
-            self._stop_slow_timer()
-            self._slow_timer = self.loop.call_later(_BODY_SILENCE_S, self.timeout_keep_alive_handler)
+        if not getattr(cycle, "response_complete", True):  # None before the first request
+            if cycle.more_body:
+                self._stop_slow_timer()
+                self._slow_timer = self.loop.call_later(_BODY_SILENCE_S, self.timeout_keep_alive_handler)
+        elif self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            # The rest of a body that was answered before it came: the connection is idle again.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _refuse(self) -> None:
         """Say why, and read on for a moment: to close on unread bytes would take the answer back."""

@@ -23,6 +23,7 @@ from evolving_ai.router.upstream.limits import DEFAULT_LIMITS, UpstreamLimits
 __all__ = ["AsyncioClient"]
 
 _IDLE_S = 60.0
+_MOST_IDLE = 256
 _MAX_HEADS = 256
 _SCHEMES = {"http": 80, "https": 443}
 _FORBIDDEN = frozenset("\r\n\0")
@@ -130,8 +131,11 @@ class AsyncioClient:
         if not connection.may_be_reused():
             connection.abort()
             return
-        connection.idle_since_s = loop.time()
-        self._idle.setdefault(place, []).append(connection)
+        connection.idle_since_s = now_s = loop.time()
+        idle = self._idle.setdefault(place, [])
+        idle.append(connection)
+        while len(idle) > _MOST_IDLE or now_s - idle[0].idle_since_s > _IDLE_S:
+            idle.pop(0).abort()
 
     async def _connected(self, place: _Place, loop: asyncio.AbstractEventLoop) -> HttpConnection:
         tls = self._tls if place.scheme == "https" else None
@@ -143,8 +147,8 @@ class AsyncioClient:
         except TimeoutError:
             text = f"no connection within {self._limits.connect_timeout_s:g} s"
             raise UpstreamError(AttemptResult.TIMEOUT, text) from None
-        except OSError as exc:  # ssl.SSLError among them
-            reason = exc.strerror or type(exc).__name__
+        except (OSError, UnicodeError) as exc:  # ssl.SSLError among them; a host that cannot be a name
+            reason = getattr(exc, "strerror", None) or type(exc).__name__
             raise UpstreamError(AttemptResult.CONNECTION, f"the connection failed ({reason})") from None
         return connection
 
@@ -192,7 +196,7 @@ def _made_head(url: str, headers: Mapping[str, str]) -> _Head:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         shown = f"[{place.host}]" if ":" in place.host else place.host
         named = shown if parts.port is None else f"{shown}:{place.port}"
-        lines = [f"POST {path} HTTP/1.1", f"host: {named}", "user-agent: evolving-ai", "accept-encoding: gzip, deflate"]
+        lines = [f"POST {path} HTTP/1.1", f"host: {named}", "user-agent: evolving-ai", "accept-encoding: gzip"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         head = "\r\n".join(lines).encode("latin-1")
     except (ValueError, KeyError):  # its text may hold the headers, and so the key

@@ -47,6 +47,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_paused = False
         self._failure: UpstreamError | None = None
         self._decoder: Any = None
+        self._is_fed = False
         self._size = 0
         self._waiting_bytes = 0
         self._parts.clear()
@@ -64,7 +65,17 @@ class HttpConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if self._is_over():
+                self.abort()  # odd bytes after an answer that is whole do not undo it
+                return
             self._fail(self._failure or UpstreamError(AttemptResult.MALFORMED, "the answer is no valid HTTP"))
+
+    def _is_over(self) -> bool:
+        """Whether the answer is whole, which parsing may have made it."""
+        return self.is_complete
+
+    def eof_received(self) -> None:
+        self.is_open = False  # the transport closes itself a moment later: nothing may be written any more
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
@@ -120,6 +131,7 @@ class HttpConnection(asyncio.Protocol):
         if part:
             self._parts.append(part)
             self._waiting_bytes += len(part)
+            self._regulate()
             self._wake()
 
     def on_message_complete(self) -> None:
@@ -131,6 +143,7 @@ class HttpConnection(asyncio.Protocol):
             self.headers = {}  # of a provisional answer
 
     def _decoded(self, data: bytes) -> bytes:
+        self._is_fed = True
         room = self._limits.max_body_bytes + 1 - self._size
         try:
             part: bytes = self._decoder.decompress(data, room)
@@ -140,10 +153,11 @@ class HttpConnection(asyncio.Protocol):
         return part
 
     def _finish_body(self) -> None:
-        if self._decoder is not None and not self._decoder.eof and self._failure is None:
+        if self._decoder is not None and self._is_fed and not self._decoder.eof and self._failure is None:
             self._fail(UpstreamError(AttemptResult.MALFORMED, "the answer cannot be decompressed: its end is missing"))
             return
         self.is_complete = True
+        self._regulate()
         self._wake()
 
     def _fail(self, failure: UpstreamError) -> None:
@@ -199,7 +213,8 @@ class HttpConnection(asyncio.Protocol):
 
     def may_be_reused(self) -> bool:
         """Whether another exchange may follow."""
-        return self.is_open and self.is_complete and self._keeps_alive and self._failure is None
+        is_sound = self.is_open and self._failure is None and not self._is_paused
+        return is_sound and self.is_complete and self._keeps_alive
 
     def abort(self) -> None:
         """Close at once; what was not sent or read is gone."""
@@ -217,7 +232,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _regulate(self) -> None:
         """Read on, or pause while a caller of `chunk` has enough to read."""
-        is_full = not self._awaits_end and self._waiting_bytes > _HIGH_WATER_BYTES
+        is_full = not self.is_complete and not self._awaits_end and self._waiting_bytes > _HIGH_WATER_BYTES
         if is_full != self._is_paused and self.is_open:
             self._is_paused = is_full
             if is_full:

@@ -135,7 +135,12 @@ class Learner:
         if snapshot is None:
             return None
         course.published.add(snapshot.hash)
-        return self._snapshots.put(snapshot)
+        try:
+            return self._snapshots.put(snapshot)
+        except EvolvingAIError:
+            # What was learned cannot be kept: learn it again from where the last snapshot was, not on top.
+            self._course, self._cursor = None, self._kept_cursor()
+            raise
 
     async def _publish(self, snapshot_hash: str, dna_hash: str) -> None:
         message = pack({"snapshot_hash": snapshot_hash, "dna_hash": dna_hash})

@@ -601,13 +601,16 @@ def test_an_answer_that_is_an_error_costs_nothing(result: AttemptResult) -> None
     in_world(test)
 
 
-def test_an_attempt_that_was_cut_off_is_estimated() -> None:
+def test_an_answer_that_nobody_waited_for_counts_as_the_worst_case() -> None:
+    """Rule broken: no cap is exceeded; a provider bills what it wrote after the caller had left."""
+
     async def test(world: GatewayWorld) -> None:
         world.script("p/one", Hangs())
-        await failed(world, world.request("one"))
+        request = world.request("one", max_tokens=7)
+        await failed(world, request)
 
-        assert world.purse.settled == [PRICE.cost_nano_usd(25, 0)]
-        assert world.outcome.attempts[0].input_tokens == 25
+        assert world.purse.settled == [PRICE.cost_nano_usd(request.input_bytes, 7)]
+        assert world.outcome.attempts[0].output_tokens == 7
 
     in_world(test)
 
@@ -662,7 +665,8 @@ def test_who_was_let_in_leaves_again(model: str, step: Answers | Fails) -> None:
 def test_a_client_that_leaves_while_waiting_ends_the_call_and_is_recorded() -> None:
     async def test(world: GatewayWorld) -> None:
         world.script("p/one", Hangs())
-        task = asyncio.create_task(world.path.complete(world.request()))
+        request = world.request(max_tokens=9)
+        task = asyncio.create_task(world.path.complete(request))
         await world.provider.started.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -670,7 +674,7 @@ def test_a_client_that_leaves_while_waiting_ends_the_call_and_is_recorded() -> N
 
         assert (world.outcome.status, world.outcome.error_code) == (499, "client_closed")
         assert [attempt.result for attempt in world.outcome.attempts] == [AttemptResult.CANCELLED]
-        assert world.purse.settled == [PRICE.cost_nano_usd(25, 0)]
+        assert world.purse.settled == [PRICE.cost_nano_usd(request.input_bytes, 9)]
         assert world.provider.called == ["p/one"]
 
     in_world(test)
