@@ -381,7 +381,7 @@ class RequestPath:
     def _estimated(self, run: Run, attempt: _Attempt, result: AttemptResult) -> Usage:
         """What an attempt that nobody counted is taken to have used.
 
-        A provider that answered with an error, or was never reached, bills nothing. One whose whole answer nobody waited
+        A provider that answered with an error, or was never reached, bills nothing. One whose answer nobody waited
         for may have written it to its end: that counts as the worst case, as no cap may be exceeded. A stream that was
         cut off counts what had come: four bytes are one token, and never more than was reserved.
         """
