@@ -1,0 +1,83 @@
+"""What the sequential tests say of a rollout, for people and for the audit log."""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+__all__ = ["ArmFigures", "Observation", "RailEvidence", "RailName", "Ruling", "Verdict"]
+
+
+class RailName(StrEnum):
+    """The guard rails."""
+
+    QUALITY = "quality"
+    COST = "cost"
+    LATENCY = "latency"
+    ERRORS = "errors"
+
+
+class Observation(NamedTuple):
+    """What one request tells the guard rails. None: nothing.
+
+    `share` is the probability with which this request was assigned to the canary. `score` is 0 to 1.
+    """
+
+    is_canary: bool
+    share: float
+    score: float | None = None
+    cost_usd: float | None = None
+    latency_s: float | None = None
+    has_failed: bool | None = None
+
+
+class Verdict(StrEnum):
+    """What is to be done."""
+
+    GO_ON = "go_on"
+    GROW = "grow"  # to the next stage
+    PROMOTE = "promote"
+    ROLL_BACK = "roll_back"
+
+
+class Ruling(NamedTuple):
+    """A verdict, and its reason in one line for people."""
+
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFigures:
+    """How many observations of an arm a guard rail has, and their mean, in the rail's unit (None: no observation)."""
+
+    count: int
+    mean: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RailEvidence:
+    """One guard rail.
+
+    `difference` is canary minus control in the rail's unit (points of 100 for quality, errors and slow requests; US
+    dollars for 1,000 requests for cost). `harm` and `proof` are e-values: the evidence that the candidate is worse than
+    the margin allows, and that it is not; each decides when it reaches its threshold. `margin` and `proof_margin` are
+    in the unit of `difference`, positive means worse.
+    """
+
+    rail: RailName
+    unit: str
+    canary: ArmFigures
+    control: ArmFigures
+    difference: float | None
+    margin: float | None
+    proof_margin: float | None
+    harm: float
+    harm_threshold: float
+    proof: float
+    proof_threshold: float
+    is_breached: bool
+    is_proven: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {**asdict(self), "rail": self.rail.value}

@@ -1,0 +1,88 @@
+"""What a rollout shall do: its stages as a table, its guard rails, and how sure it has to be."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from evolving_ai.errors import UsageError
+
+__all__ = ["DEFAULT_STAGES", "Margins", "RolloutPlan", "Stage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A share of the requests, 0 < share < 1, and how many requests of both arms it takes at least to go on."""
+
+    share: float
+    min_requests: int
+
+
+DEFAULT_STAGES = (Stage(0.10, 1000), Stage(0.50, 2000))
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """How much worse than the live DNA a candidate may be, for each guard rail.
+
+    `quality`: mean score, 0 to 1. `errors`: share of requests that failed. `slow`: share of requests that take longer
+    than 95 % of the live DNA's did at first. `cost`: mean cost of a request, as a share of the live DNA's; worse by
+    more is harm. `saving`: which share of the live DNA's cost must at least be saved to be promoted (0: any saving).
+    """
+
+    quality: float = 0.03
+    errors: float = 0.01
+    slow: float = 0.05
+    cost: float = 0.10
+    saving: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPlan:
+    """How a candidate goes live.
+
+    `alpha` bounds the probability of promoting a candidate that is worse than a margin allows, and, for itself, that of
+    rolling back one that is not. A rollout that could not decide after `max_requests` requests of both arms is rolled
+    back. With `needs_approval` an operator has to approve after the gates. UsageError for what cannot be.
+    """
+
+    stages: tuple[Stage, ...] = DEFAULT_STAGES
+    margins: Margins = Margins()
+    alpha: float = 0.05
+    max_requests: int = 200_000
+    needs_approval: bool = False
+
+    def __post_init__(self) -> None:
+        shares = [stage.share for stage in self.stages]
+        if not shares or shares != sorted(set(shares)) or shares[0] <= 0 or shares[-1] >= 1:
+            raise UsageError(f"the shares of the stages are {shares}: expected growing numbers between 0 and 1")
+        if any(stage.min_requests < 1 for stage in self.stages):
+            raise UsageError("a stage takes 1 request or more")
+        if not 0 < self.alpha <= 0.5:
+            raise UsageError(f"alpha is {self.alpha}: expected more than 0, at most 0.5")
+        if self.max_requests < 1:
+            raise UsageError(f"max_requests is {self.max_requests}: expected 1 or more")
+        for name, value in asdict(self.margins).items():
+            least = 0.0 if name == "saving" else 1e-6
+            if not least <= value < (math.inf if name == "cost" else 1.0):
+                raise UsageError(f"the margin {name} is {value}: expected a share of 1, more than 0")
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads."""
+        return {**asdict(self), "stages": [asdict(stage) for stage in self.stages]}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "RolloutPlan":
+        """The plan; what is left out is as by default. UsageError when it is something else."""
+        unknown = document.keys() - {field.name for field in fields(cls)}
+        if unknown:
+            raise UsageError(f"a rollout plan has no {', '.join(sorted(unknown))}")
+        try:
+            chosen: dict[str, Any] = dict(document)
+            if "stages" in document:
+                chosen["stages"] = tuple(Stage(**stage) for stage in document["stages"])
+            if "margins" in document:
+                chosen["margins"] = Margins(**document["margins"])
+            return cls(**chosen)
+        except (TypeError, ValueError, AttributeError) as exc:
+            raise UsageError(f"this is no rollout plan: {exc}") from exc
