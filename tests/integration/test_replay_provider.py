@@ -223,6 +223,47 @@ def test_slow_and_stalled_answers_take_their_time(running: Running) -> None:
     assert min(slow.elapsed.total_seconds(), stalled.elapsed.total_seconds()) >= 0.2
 
 
+def test_a_model_that_got_worse_answers_as_ever_but_wrongly_and_says_so(running: Running) -> None:
+    before = running.ask(model="large-70b")
+    fault = {"model": "large-70b", "kind": "wrong"}
+    assert httpx.post(running.faults, json=fault, trust_env=False).status_code == 200
+
+    whole, other = running.ask(model="large-70b"), running.ask()
+    stream = running.ask(model="large-70b", stream=True)
+    unknown = running.ask("Something else", model="large-70b")
+
+    assert (whole.status_code, whole.headers["x-replay-score"]) == (200, "0.0")
+    assert whole.json()["usage"] == before.json()["usage"]
+    assert whole.json()["choices"][0]["message"]["content"].startswith("[degraded replay large-70b] ")
+    assert (stream.status_code, stream.headers["x-replay-score"]) == (200, "0.0")
+    assert "[degraded replay large-70b] " in stream.text
+    assert (unknown.status_code, unknown.headers["x-replay-score"]) == (200, "0.0")
+    assert other.headers["x-replay-score"] == "0.5"
+
+
+def test_a_wrong_answer_takes_as_long_as_a_right_one(paced: Running) -> None:
+    faults = paced.urls["large-70b"].removesuffix("/v1") + "/replay/faults"
+    httpx.post(faults, json={"kind": "wrong"}, trust_env=False)
+    took_s = paced.ask(model="large-70b").elapsed.total_seconds()
+    httpx.delete(faults, trust_env=False)
+
+    assert took_s == pytest.approx(0.0976, abs=0.05)
+
+
+def test_one_model_s_fault_is_cleared_alone(running: Running) -> None:
+    for model in MODELS:
+        httpx.post(running.faults, json={"model": model, "kind": "wrong"}, trust_env=False)
+
+    cleared = httpx.delete(running.faults, params={"model": "small-7b"}, trust_env=False)
+    refused = httpx.delete(running.faults, params={"model": "unknown"}, trust_env=False)
+
+    assert [fault["model"] for fault in cleared.json()["faults"]] == ["large-70b"]
+    assert refused.status_code == 400
+    assert "expected * or one of" in refused.json()["error"]["message"]
+    assert running.ask().headers["x-replay-score"] == "0.5"
+    assert running.ask(model="large-70b").headers["x-replay-score"] == "0.0"
+
+
 @pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b'{"kind": "explode"}', 400), (b"[]", 400)])
 def test_a_fault_that_is_none_is_refused(running: Running, body: bytes, status: int) -> None:
     answer = httpx.post(running.faults, content=body, trust_env=False)

@@ -1,12 +1,14 @@
 """The HTTP of the replay providers, as one ASGI application: the port that a request came to says which model answers.
 
-Routes: `/v1/chat/completions`, `/v1/models`, and for clients on this machine `/replay/faults`.
+Routes: `/v1/chat/completions`, `/v1/models`, and for clients on this machine `/replay/faults`: GET tells the faults in
+force, POST orders one (`faults.py`), DELETE clears them, with `?model=M` only that of one model.
 """
 
 import asyncio
 import contextlib
 import ipaddress
 from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qs
 
 import orjson
 
@@ -26,7 +28,7 @@ from evolving_ai.serving.gateway.messages import (
     send_whole,
 )
 from evolving_ai.serving.gateway.problems import openai_error
-from evolving_ai.serving.replay_provider.faults import Fault, FaultKind, Faults
+from evolving_ai.serving.replay_provider.faults import Fault, FaultKind, Faults, check_model
 from evolving_ai.serving.replay_provider.pace import pace_of
 from evolving_ai.serving.replay_provider.replayed_answer import (
     ReplayedAnswer,
@@ -34,6 +36,7 @@ from evolving_ai.serving.replay_provider.replayed_answer import (
     recorded_answer,
     unknown_answer,
     whole_answer,
+    wrong_answer,
 )
 from evolving_ai.serving.replay_provider.table import RecordedOutcome, ReplayTable
 
@@ -92,6 +95,8 @@ class ReplayApp:
         prompt = last_user_text(body["messages"])
         outcome = self._table.find(place, prompt)
         answer = unknown_answer(model, prompt) if outcome is None else recorded_answer(model, outcome)
+        if fault is not None and fault.kind is FaultKind.WRONG:
+            answer = wrong_answer(answer)
         first_s, each_s = self._waits(place, answer, outcome)
         request_id = self._ids.next().text
         headers = [_MARK, (b"x-request-id", request_id.encode())]
@@ -132,7 +137,7 @@ class ReplayApp:
         """Let a fault happen; whether it was the answer."""
         if fault.kind in (FaultKind.SLOW, FaultKind.STALL) and await _is_gone(receive, fault.seconds):
             return True
-        if fault.kind is FaultKind.SLOW:
+        if fault.kind in (FaultKind.SLOW, FaultKind.WRONG):
             return False
         headers: Headers = [_MARK]
         code, kind = "server_error", "server_error"
@@ -147,19 +152,27 @@ class ReplayApp:
         client = scope.get("client")
         if client is None or not ipaddress.ip_address(client[0]).is_loopback:
             raise RequestError("permission_denied", "faults can be ordered from this machine only")
+        try:
+            await self._change_as_told(scope, receive)
+        except orjson.JSONDecodeError as exc:
+            raise RequestError("invalid_json", f"the body is not JSON: {exc}") from exc
+        except UsageError as exc:
+            raise RequestError("invalid_request", str(exc)) from exc
+        await send_json(send, 200, {"faults": [fault.to_json() for fault in self._faults.in_force]}, [_MARK])
+
+    async def _change_as_told(self, scope: Scope, receive: Receive) -> None:
         if scope["method"] == "POST":
             body = await read_body(HttpRequest.of(scope), receive, _MAX_BODY_BYTES)
-            try:
-                self._faults.set(Fault.parse(orjson.loads(body), self._table.models))
-            except orjson.JSONDecodeError as exc:
-                raise RequestError("invalid_json", f"the body is not JSON: {exc}") from exc
-            except UsageError as exc:
-                raise RequestError("invalid_request", str(exc)) from exc
+            self._faults.set(Fault.parse(orjson.loads(body), self._table.models))
         elif scope["method"] == "DELETE":
-            self._faults.clear()
+            asked = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("model", [])
+            for model in asked:
+                check_model(model, self._table.models)
+                self._faults.clear(model)
+            if not asked:
+                self._faults.clear()
         elif scope["method"] != "GET":
             raise RequestError("method_not_allowed", "expected GET, POST or DELETE")
-        await send_json(send, 200, {"faults": [fault.to_json() for fault in self._faults.in_force]}, [_MARK])
 
 
 async def _is_gone(receive: Receive, seconds: float) -> bool:

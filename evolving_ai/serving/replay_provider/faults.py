@@ -1,4 +1,4 @@
-"""Faults that a test orders from a replay provider: errors, stalls, rate limits, slowness.
+"""Faults that a test or a demo orders from a replay provider: errors, stalls, rate limits, slowness, wrong answers.
 
 A share is kept exactly and without chance: of every hundred requests, `share` x 100 are hit, evenly spread.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from evolving_ai.errors import UsageError
 
-__all__ = ["EVERY_MODEL", "Fault", "FaultKind", "Faults"]
+__all__ = ["EVERY_MODEL", "Fault", "FaultKind", "Faults", "check_model"]
 
 EVERY_MODEL = "*"
 _MAX_SECONDS = 86_400.0
@@ -27,6 +27,7 @@ class FaultKind(StrEnum):
     STALL = "stall"  # nothing comes for `seconds`, then an error
     RATE_LIMIT = "rate_limit"  # 429, with `seconds` as retry-after
     SLOW = "slow"  # the answer begins `seconds` later
+    WRONG = "wrong"  # answered with 200, as fast and as long as ever, but with score 0: a model that got worse
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,7 @@ class Fault:
         if not isinstance(document, dict) or not document.keys() <= _FIELDS:
             raise UsageError(f"expected a JSON object with {', '.join(sorted(_FIELDS))}")
         model, kind = document.get("model", EVERY_MODEL), document.get("kind")
-        if model != EVERY_MODEL and model not in models:
-            raise UsageError(f"model {model!r} is not replayed: expected * or one of {', '.join(models)}")
+        check_model(model, models)
         if kind not in list(FaultKind):
             raise UsageError(f"kind cannot be {kind!r}: expected one of {', '.join(FaultKind)}")
         share = _number(document, "share", 1.0, 1.0)
@@ -79,8 +79,10 @@ class Faults:
         self._by_model[fault.model] = fault
         self._due = {}
 
-    def clear(self) -> None:
-        self._by_model.clear()
+    def clear(self, model: str | None = None) -> None:
+        """No more faults; `model`: none that was ordered for it (`*`: for each model), the others stay."""
+        for name in list(self._by_model) if model is None else [model]:
+            self._by_model.pop(name, None)
         self._due = {}
 
     @property
@@ -98,6 +100,12 @@ class Faults:
         hits = due >= 1.0 - 1e-9  # sums of decimal shares fall short of 1 by their rounding
         self._due[model] = due - 1.0 if hits else due
         return fault if hits else None
+
+
+def check_model(model: Any, models: tuple[str, ...]) -> None:
+    """UsageError unless a fault can be ordered for `model`."""
+    if model != EVERY_MODEL and model not in models:
+        raise UsageError(f"model {model!r} is not replayed: expected * or one of {', '.join(models)}")
 
 
 def _number(document: Mapping[str, Any], name: str, default: float, highest: float) -> float:

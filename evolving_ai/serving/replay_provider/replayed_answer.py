@@ -7,7 +7,7 @@ import orjson
 
 from evolving_ai.serving.replay_provider.table import RecordedOutcome
 
-__all__ = ["ReplayedAnswer", "events_of", "recorded_answer", "unknown_answer", "whole_answer"]
+__all__ = ["ReplayedAnswer", "events_of", "recorded_answer", "unknown_answer", "whole_answer", "wrong_answer"]
 
 _FRAME_TOKENS = 8
 _FINGERPRINT = "replay"
@@ -32,8 +32,8 @@ class ReplayedAnswer(NamedTuple):
 def recorded_answer(model: str, outcome: RecordedOutcome) -> ReplayedAnswer:
     """As many filler words as the recorded answer had tokens, after `[replay MODEL]`."""
     count = outcome.completion_tokens
-    words = (_FILLER * (count // len(_FILLER) + 1))[:count]
-    return ReplayedAnswer(model, [f"[replay {model}]", *words], outcome.prompt_tokens, count, outcome.score)
+    words = [f"[replay {model}]", *_filler(count)]
+    return ReplayedAnswer(model, words, outcome.prompt_tokens, count, outcome.score)
 
 
 def unknown_answer(model: str, prompt: str) -> ReplayedAnswer:
@@ -42,6 +42,16 @@ def unknown_answer(model: str, prompt: str) -> ReplayedAnswer:
     return ReplayedAnswer(
         model, words, len(prompt.encode("utf-8", "replace")) // _BYTES_PER_TOKEN + 1, len(words), None
     )
+
+
+def wrong_answer(answer: ReplayedAnswer) -> ReplayedAnswer:
+    """What a model that got worse says instead: as long and as dear, worth nothing, and it says what it is."""
+    words = [f"[degraded replay {answer.model}]", *_filler(answer.completion_tokens)]
+    return answer._replace(words=words, score=0.0)
+
+
+def _filler(count: int) -> list[str]:
+    return list((_FILLER * (count // len(_FILLER) + 1))[:count])
 
 
 def whole_answer(answer: ReplayedAnswer, request_id: str, created_s: int) -> bytes:

@@ -56,6 +56,20 @@ def test_cleared_faults_are_gone() -> None:
     assert faults.in_force == ()
 
 
+def test_one_model_s_fault_is_cleared_without_the_others() -> None:
+    faults = Faults()
+    everywhere, own = fault(), fault("large", kind=FaultKind.WRONG)
+    faults.set(everywhere)
+    faults.set(own)
+    faults.clear("large")
+
+    assert faults.in_force == (everywhere,)
+    assert faults.next("large") == everywhere
+    faults.clear("*")
+    faults.clear("small")
+    assert faults.in_force == ()
+
+
 @pytest.mark.parametrize(
     ("document", "seconds", "status"),
     [
@@ -63,6 +77,7 @@ def test_cleared_faults_are_gone() -> None:
         ({"kind": "error", "status": 529}, 0.0, 529),
         ({"kind": "rate_limit"}, 1.0, 429),
         ({"kind": "slow", "seconds": 2}, 2.0, 500),
+        ({"kind": "wrong", "share": 0.5}, 0.0, 500),
         ({"kind": "stall", "share": 0.25, "model": "small"}, 3600.0, 500),
     ],
 )
