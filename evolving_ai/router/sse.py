@@ -94,6 +94,8 @@ class SseParser:
             self._data_size += len(value) + 1
         elif line.startswith(b"event:"):
             self._name = line[6:].removeprefix(b" ").decode("utf-8", "replace") or _MESSAGE
+        elif line == b"event":
+            self._name = _MESSAGE
         elif line == b"data":
             self._data.append(b"")
             self._data_size += 1

@@ -57,6 +57,7 @@ def events_by_the_standard(stream: bytes) -> list[ServerSentEvent]:
 @given(STREAMS, st.lists(st.integers(min_value=0), max_size=12))
 @example("data: ä\r\n\r\ndata: b\r\n\r\n".encode(), [7, 9, 10])
 @example(b"data: a\r\r\n\ndata: b", [8])
+@example(b"data: \nevent: :\nevent\n", [])
 def test_any_cutting_gives_the_same_events(stream: bytes, places: list[int]) -> None:
     assert parse(*cut(stream, places)) == parse(stream) == events_by_the_standard(stream)
 
