@@ -14,6 +14,7 @@ __all__ = [
     "ChatCall",
     "Completion",
     "DecidedPolicy",
+    "Experiment",
     "KeyRing",
     "Policy",
     "Provider",
@@ -173,6 +174,14 @@ class Policy(Protocol):
     def propensities(self, decision: Decision) -> tuple[float, ...]:
         """With which probability each model is chosen, in the order of `decision.models`; they sum to 1."""
         ...
+
+
+class Experiment(NamedTuple):
+    """A rollout as a replica sees it: `policy` decides a `share` (0 to 1) of the requests, chosen by `rollout`."""
+
+    rollout: str
+    share: float
+    policy: Policy
 
 
 class KeyRing(Protocol):

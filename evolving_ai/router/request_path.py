@@ -19,6 +19,7 @@ from evolving_ai.domain.outcome import AttemptResult
 from evolving_ai.domain.problem import PROBLEMS
 from evolving_ai.domain.target import DeploymentTarget, ProviderKind
 from evolving_ai.errors import DataError, RequestError, UpstreamError
+from evolving_ai.router.assignment import assigned
 from evolving_ai.router.breaker import Breakers
 from evolving_ai.router.catalog import Catalog, Selection
 from evolving_ai.router.chat_request import ChatRequest, last_user_text, prompt_hash, worst_case_tokens
@@ -27,6 +28,7 @@ from evolving_ai.router.plan import first_target, targets_in_order
 from evolving_ai.router.ports import (
     ChatCall,
     Completion,
+    Experiment,
     Policy,
     Provider,
     Purse,
@@ -85,8 +87,9 @@ class _Attempt:
 
 
 class RequestPath:
-    """Takes requests to targets. `policy` may be exchanged at any time: each request reads it once.
+    """Takes requests to targets. `policy` and `experiment` may be exchanged at any time: each request reads them once.
 
+    `experiment` is the rollout that runs; requests that leave nothing to decide, or are pinned, take no part in it.
     `pinned` holds the policies that an operator may ask for by hash beside the live one.
     """
 
@@ -102,6 +105,7 @@ class RequestPath:
         limits: PathLimits = PathLimits(),
     ) -> None:
         self.policy: Policy | None = None
+        self.experiment: Experiment | None = None
         self.pinned: tuple[Policy, ...] = ()
         self.breakers = Breakers()
         self.in_flight = 0
@@ -121,7 +125,11 @@ class RequestPath:
         selection = self.catalog.resolve(request.model)
         if demands.region is not None:
             selection = selection.in_region(demands.region)
-        policy = self._policy(demands.dna)
+        policy, assignment = self._policy(demands.dna), None
+        experiment = self.experiment
+        if experiment is not None and demands.dna is None and len(selection.by_model) > 1:
+            assignment = assigned(request, experiment)
+            policy = experiment.policy if assignment.is_canary else policy
         prompt = last_user_text(request.body["messages"])
         constraints = _constraints(demands.constraints or _ANY, selection)
         try:
@@ -137,16 +145,23 @@ class RequestPath:
             )
         allowed_s = min(self._limits.deadline_s, demands.deadline_s or self._limits.deadline_s)
         now = self._clock.now().timestamp()
-        return Run(request, selection, decided, prompt_hash(prompt), request.arrived_s + allowed_s, now)
+        deadline_s = request.arrived_s + allowed_s
+        return Run(request, selection, decided, prompt_hash(prompt), deadline_s, now, assignment)
 
     def preview(self, request: ChatRequest) -> tuple[Run, tuple[float, ...]]:
         """Decide and do nothing about it; the run, and each candidate's propensity. Counts as a request of its key."""
         self._admit(request)
         try:
             run = self.begin(request)
-            return run, self._policy(request.demands.dna).propensities(run.decided.decision)
+            return run, self._decider(run).propensities(run.decided.decision)
         finally:
             self._leave(request)
+
+    def _decider(self, run: Run) -> Policy:
+        """What decided just now."""
+        if run.assignment is not None and run.assignment.is_canary and self.experiment is not None:
+            return self.experiment.policy
+        return self._policy(run.request.demands.dna)
 
     def _policy(self, pinned: str | None) -> Policy:
         policy = self.policy
@@ -154,12 +169,13 @@ class RequestPath:
             raise RequestError("not_ready", "no DNA is live on this replica yet", retry_after_s=1.0)
         if pinned is None or policy.dna_hash.startswith(pinned):
             return policy
-        for other in self.pinned:
+        others = self.pinned if self.experiment is None else (self.experiment.policy, *self.pinned)
+        for other in others:
             if other.dna_hash.startswith(pinned):
                 return other
         raise RequestError(
             "not_found",
-            f"no DNA {pinned[:64]} is loaded here: expected the live one or one that was live just before",
+            f"no DNA {pinned[:64]} is loaded here: expected the live one, a rollout's, or one that was live just before",
             param="x-evolving-dna",
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from evolving_ai.domain.money import format_usd
 from evolving_ai.domain.outcome import Attempt, AttemptResult, Outcome
+from evolving_ai.domain.rollout import Assignment
 from evolving_ai.domain.target import DeploymentTarget
 from evolving_ai.router.catalog import Selection
 from evolving_ai.router.chat_request import ChatRequest
@@ -25,6 +26,7 @@ class Run:
     prompt_hash: str
     deadline_s: float
     time_s: float
+    assignment: Assignment | None = None
     attempts: list[Attempt] = field(default_factory=list)
     target: DeploymentTarget | None = None
     first_byte_s: float | None = None
@@ -113,4 +115,5 @@ class Run:
             score=self.score,
             tags=request.demands.tags,
             content=self.answer,
+            assignment=self.assignment,
         )

@@ -16,6 +16,7 @@ Schema, one row for each request (`domain.outcome.Outcome` has the meanings; sec
     models, relaxed, tags                                                                     list of string
     qualities, costs_usd, score_values                                                        list of float, by model
     features                                                                                  binary
+    assignment     struct(rollout, is_canary, share), may be null
     attempts       list of struct(target, result, status, first_byte_s, latency_s, input_tokens, output_tokens,
                    cost_nano_usd)
     feedback_score, feedback_comment, feedback_time_s    what stood when the file was written; later feedback is in
@@ -37,6 +38,7 @@ import pyarrow.parquet as pq
 
 from evolving_ai._common.files import disk_errors, write_atomically
 from evolving_ai.domain.outcome import Attempt, AttemptResult, Feedback, Outcome
+from evolving_ai.domain.rollout import Assignment
 from evolving_ai.errors import CorruptionError
 from evolving_ai.stores.ports.outcomes import RecordedOutcome
 
@@ -78,6 +80,7 @@ _ATTEMPT_TYPES: dict[str, str] = {
     "output_tokens": "int64",
     "cost_nano_usd": "int64",
 }
+_ASSIGNMENT_TYPES = {"rollout": "string", "is_canary": "bool", "share": "double"}
 _FEEDBACK_TYPES = {"feedback_score": "double", "feedback_comment": "string", "feedback_time_s": "double"}
 
 
@@ -93,16 +96,18 @@ class ArchivedFile:
 
 def archive_schema() -> pa.Schema:
     """The schema of the files, as the module says it."""
-    attempt = pa.struct([(name, pa.type_for_alias(kind)) for name, kind in _ATTEMPT_TYPES.items()])
+    structs = {"attempts": pa.list_(_struct(_ATTEMPT_TYPES)), "assignment": _struct(_ASSIGNMENT_TYPES)}
     fields = []
     for field in dataclasses.fields(Outcome):
         kind = pa.type_for_alias(_LISTS.get(field.name) or _TYPES.get(field.name, "string"))
-        if field.name == "attempts":
-            kind = pa.list_(attempt)
-        elif field.name in _LISTS:
+        if field.name in _LISTS:
             kind = pa.list_(kind)
-        fields.append(pa.field(field.name, kind))
+        fields.append(pa.field(field.name, structs.get(field.name, kind)))
     return pa.schema([*fields, *((name, pa.type_for_alias(kind)) for name, kind in _FEEDBACK_TYPES.items())])
+
+
+def _struct(types: dict[str, str]) -> pa.DataType:
+    return pa.struct([(name, pa.type_for_alias(kind)) for name, kind in types.items()])
 
 
 class OutcomeArchive:
@@ -164,6 +169,7 @@ def _table(members: Sequence[RecordedOutcome]) -> pa.Table:
         [dict(zip(_ATTEMPT_TYPES, attempt_row(attempt), strict=True)) for attempt in attempts]
         for attempts in columns["attempts"]
     ]
+    columns["assignment"] = [None if one is None else dataclasses.asdict(one) for one in columns["assignment"]]
     standing = [recorded.feedback for recorded in members]
     columns["feedback_score"] = [None if feedback is None else feedback.score for feedback in standing]
     columns["feedback_comment"] = [None if feedback is None else feedback.comment for feedback in standing]
@@ -178,6 +184,7 @@ def _recorded(row: dict[str, Any]) -> RecordedOutcome:
     )
     for name in _TUPLES:
         row[name] = tuple(row[name])
+    row["assignment"] = None if row["assignment"] is None else Assignment(**row["assignment"])
     outcome = Outcome(**row, attempts=attempts)
     if score is None:
         return RecordedOutcome(outcome, None)

@@ -22,6 +22,7 @@ import orjson
 import pyarrow as pa
 
 from evolving_ai.domain.outcome import Attempt, AttemptResult, Outcome
+from evolving_ai.domain.rollout import Assignment
 from evolving_ai.errors import CorruptionError
 
 __all__ = ["OutcomeHeader", "check_payload", "decode_outcomes", "encode_outcomes", "read_header"]
@@ -54,6 +55,7 @@ _PLAIN_FIELDS = (
     "overhead_s",
     "tags",
     "content",
+    "assignment",
 )
 _ATTEMPT_FIELDS = (
     "target",
@@ -191,6 +193,8 @@ def _outcome(
 ) -> Outcome:
     plain = dict(zip(_PLAIN_FIELDS, row[3:], strict=True))
     plain["relaxed"], plain["tags"] = tuple(plain["relaxed"]), tuple(plain["tags"])
+    if plain["assignment"] is not None:  # orjson writes a dataclass as an object
+        plain["assignment"] = Assignment(**plain["assignment"])
     return Outcome(
         **dict(zip(_HEADER_FIELDS, filed, strict=True)),
         **plain,

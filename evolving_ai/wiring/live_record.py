@@ -1,5 +1,7 @@
 """What is live: one file that names the commit, the DNA and the snapshot, exchanged as a whole.
 
+During a rollout it names the candidate, too, with its share of the requests.
+
 It is written after what it names is on the disk, and read by every replica that starts; so a replica can serve with
 the control deployment dead, and a crash at any moment leaves either the old or the new pair live.
 """
@@ -14,7 +16,7 @@ from evolving_ai._common.files import write_atomically
 from evolving_ai.domain.dna import Genome
 from evolving_ai.errors import CorruptionError, UsageError
 
-__all__ = ["LiveRecord", "LiveVersion", "genome_json", "load_live", "save_live"]
+__all__ = ["CanaryVersion", "LiveRecord", "LiveVersion", "genome_json", "load_live", "save_live"]
 
 _KEPT = 50
 
@@ -33,8 +35,24 @@ class LiveVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryVersion:
+    """The candidate of a rollout, and which share of the requests (0 to 1) it decides."""
+
+    rollout: str
+    share: float
+    commit: str
+    dna_hash: str
+    snapshot_hash: str
+    genome: Mapping[str, Any]
+
+    def read_genome(self) -> Genome:
+        """The candidate's genome, verified against its hash; CorruptionError."""
+        return _verified(self.genome, self.dna_hash)
+
+
+@dataclass(frozen=True, slots=True)
 class LiveRecord:
-    """The live version with its genome, and those before it, the newest first.
+    """The live version with its genome, those before it, the newest first, and the candidate of a running rollout.
 
     `generation` grows with every exchange, whatever is exchanged.
     """
@@ -42,9 +60,10 @@ class LiveRecord:
     current: LiveVersion
     genome: Mapping[str, Any]
     previous: tuple[LiveVersion, ...] = ()
+    canary: CanaryVersion | None = None
 
     def followed_by(self, version: LiveVersion, genome: Genome) -> "LiveRecord":
-        """The record once `version` is live."""
+        """The record once `version` is live; a rollout ends with that."""
         kept = (self.current, *self.previous)[:_KEPT]
         return LiveRecord(version, genome_json(genome), kept)
 
@@ -59,6 +78,11 @@ class LiveRecord:
         )
         return replace(self, current=current)
 
+    def with_canary(self, canary: CanaryVersion | None) -> "LiveRecord":
+        """The same live DNA beside another candidate, or beside none."""
+        current = replace(self.current, generation=self.current.generation + 1)
+        return replace(self, current=current, canary=canary)
+
     def rollback_target(self) -> LiveVersion:
         """The newest version before this one that had other DNA; UsageError when there is none."""
         for version in self.previous:
@@ -72,23 +96,29 @@ class LiveRecord:
             "current": asdict(self.current),
             "genome": dict(self.genome),
             "previous": [asdict(version) for version in self.previous],
+            "canary": None if self.canary is None else asdict(self.canary),
         }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "LiveRecord":
         """The record; KeyError, TypeError or ValueError when the document is something else."""
         previous = tuple(LiveVersion(**fields) for fields in document["previous"])
-        return cls(LiveVersion(**document["current"]), document["genome"], previous)
+        canary = None if document["canary"] is None else CanaryVersion(**document["canary"])
+        return cls(LiveVersion(**document["current"]), document["genome"], previous, canary)
 
     def read_genome(self) -> Genome:
         """The live genome, verified against its hash; CorruptionError."""
-        try:
-            genome = Genome(self.genome["genes"], self.genome["schema_version"])
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
-            raise CorruptionError("the live record holds no genome: expected {schema_version, genes}") from exc
-        if genome.hash != self.current.dna_hash:
-            raise CorruptionError(f"the live genome does not match its hash {self.current.dna_hash[:12]}")
-        return genome
+        return _verified(self.genome, self.current.dna_hash)
+
+
+def _verified(document: Mapping[str, Any], dna_hash: str) -> Genome:
+    try:
+        genome = Genome(document["genes"], document["schema_version"])
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise CorruptionError("the live record holds no genome: expected {schema_version, genes}") from exc
+    if genome.hash != dna_hash:
+        raise CorruptionError(f"the live genome does not match its hash {dna_hash[:12]}")
+    return genome
 
 
 def genome_json(genome: Genome) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from evolving_ai.stores.inmemory.outcome_store import InMemoryOutcomeStore
 from evolving_ai.stores.outcome_archive import OutcomeArchive
 from evolving_ai.stores.ports import (
     OutcomeBatch,
-    OutcomeCounts,
     OutcomeCursor,
     OutcomeStore,
     RecordedOutcome,
@@ -65,6 +64,11 @@ def everything_scored(store: OutcomeStore) -> list[ScoredOutcome]:
     return list(found)
 
 
+def sizes(store: OutcomeStore) -> tuple[int, int, int]:
+    counts = store.counts()
+    return counts.recent, counts.archived, counts.with_feedback
+
+
 def test_what_was_appended_is_found_by_its_decision_id(store: OutcomeStore) -> None:
     members = [outcome(number) for number in range(5)]
 
@@ -74,7 +78,7 @@ def test_what_was_appended_is_found_by_its_decision_id(store: OutcomeStore) -> N
         assert store.find(member.decision_id) == RecordedOutcome(member, None)
     assert store.find(request_id(START_S, 5)) is None
     assert store.find("nothing of ours") is None
-    assert store.counts() == OutcomeCounts(recent=5, archived=0, with_feedback=0)
+    assert sizes(store) == (5, 0, 0)
 
 
 def test_an_outcome_is_shown_to_its_own_tenant_alone(store: OutcomeStore) -> None:
@@ -112,7 +116,7 @@ def test_a_damaged_batch_is_refused_and_leaves_nothing(store: OutcomeStore) -> N
     with pytest.raises(CorruptionError):
         store.append(damaged)
 
-    assert store.counts() == OutcomeCounts(0, 0, 0)
+    assert sizes(store) == (0, 0, 0)
     assert store.append(whole)
 
 
@@ -220,6 +224,36 @@ def test_a_reader_gets_every_signal_once_whatever_its_limit(store: OutcomeStore,
     assert sorted(ids) == sorted(m.decision_id for some in members for m in (some[0], some[1], some[3]))
 
 
+def test_a_reader_may_ask_for_outcomes_without_a_signal_too(store: OutcomeStore) -> None:
+    plain, scored = outcome(1), outcome(2, score=0.5)
+    store.append(batch(0, plain, scored))
+    store.append(batch(1, outcome(3)))
+    store.feedback(said(plain, 1.0))
+
+    found, cursor = store.scored(BEGIN, 100, with_unscored=True)
+
+    assert found == [
+        ScoredOutcome(plain, None, None),
+        ScoredOutcome(scored, 0.5, None),
+        ScoredOutcome(outcome(3), None, None),
+        ScoredOutcome(plain, 1.0, None),
+    ]
+    assert store.scored(cursor, 100, with_unscored=True) == ([], cursor)
+
+
+def test_the_end_is_the_cursor_behind_everything(store: OutcomeStore) -> None:
+    assert store.counts().end == BEGIN
+    old = outcome(1, age_s=DAY_S)
+    store.append(batch(0, old))
+    store.feedback(said(old, 1.0))
+    store.compact(START_S)
+
+    end = store.counts().end
+    store.append(batch(1, outcome(2, score=1.0)))
+
+    assert [signal.outcome for signal in store.scored(end, 10)[0]] == [outcome(2, score=1.0)]
+
+
 def test_compaction_moves_what_is_old_and_everything_is_still_found(store: OutcomeStore) -> None:
     old = [outcome(number, age_s=DAY_S * number, score=0.5) for number in (2, 3)]
     young = outcome(9)
@@ -229,7 +263,7 @@ def test_compaction_moves_what_is_old_and_everything_is_still_found(store: Outco
 
     assert store.compact(START_S - DAY_S) == 2
 
-    assert store.counts() == OutcomeCounts(recent=2, archived=2, with_feedback=1)
+    assert sizes(store) == (2, 2, 1)
     assert store.find(old[0].decision_id) == RecordedOutcome(old[0], said(old[0], 1.0, "good"))
     assert store.find(old[1].decision_id, "acme") == RecordedOutcome(old[1], None)
     assert store.find(old[1].decision_id, "other") is None
@@ -245,7 +279,7 @@ def test_a_batch_counts_once_also_after_it_was_archived(store: OutcomeStore) -> 
 
     assert not any(store.append(one) for one in batches)
     assert store.append(batch(4, outcome(50, age_s=DAY_S)))
-    assert store.counts() == OutcomeCounts(recent=1, archived=5, with_feedback=0)
+    assert sizes(store) == (1, 5, 0)
 
 
 def test_feedback_about_an_archived_outcome_stands_and_is_given_to_readers(store: OutcomeStore) -> None:
@@ -281,7 +315,7 @@ def test_threads_that_append_and_read_lose_nothing(store: OutcomeStore) -> None:
     store.compact(START_S)
 
     half = threads * per_thread // 2
-    assert store.counts() == OutcomeCounts(recent=half, archived=half, with_feedback=0)
+    assert sizes(store) == (half, half, 0)
 
 
 @pytest.mark.parametrize("open_store", OPENERS)

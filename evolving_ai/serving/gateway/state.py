@@ -13,10 +13,11 @@ from typing import Any
 
 from evolving_ai._common.clock import Clock
 from evolving_ai.decision.engine import DecisionEngine
+from evolving_ai.domain.dna import Genome
 from evolving_ai.errors import CorruptionError, EvolvingAIError
 from evolving_ai.optimizer.leases import LeaseBook
 from evolving_ai.router.catalog import Catalog
-from evolving_ai.router.ports import Policy
+from evolving_ai.router.ports import Experiment, Policy
 from evolving_ai.router.rate_limits import RateLimits
 from evolving_ai.security.api_keys import HashedKeyRing
 from evolving_ai.serving.envelope import Caller, pack, unpack
@@ -32,6 +33,7 @@ __all__ = ["ReplicaState"]
 _LOG = logging.getLogger(__name__)
 _ASK_EVERY_S = 2.0
 _KEPT_POLICIES = 2
+_KEPT_ENGINES = 4
 
 
 class ReplicaState:
@@ -58,6 +60,7 @@ class ReplicaState:
         self._turn = asyncio.Lock()
         self._versions = {"live": 0, "access": 0, "pool": 0}
         self._told_scopes = 0
+        self._engines: dict[tuple[str, str], DecisionEngine] = {}
         self.control_is_there = False
 
     @property
@@ -73,7 +76,7 @@ class ReplicaState:
         self._purse.update_limits(frozenset(access["budget_scopes"]))
         live = load_live(self._home)
         if live is not None:
-            self._use_policy(self._build(live))
+            self._use(*self._build(live))
 
     async def run(self) -> None:
         """Ask control again and again, until cancelled."""
@@ -141,20 +144,36 @@ class ReplicaState:
     async def _apply_live(self, record: LiveRecord) -> None:
         if record.current.generation <= self._versions["live"]:
             return
-        policy = await asyncio.to_thread(self._build, record)  # a few milliseconds that requests need not wait for
-        self._use_policy(policy)
+        built = await asyncio.to_thread(self._build, record)  # a few milliseconds that requests need not wait for
+        self._use(*built)
 
-    def _build(self, record: LiveRecord) -> EnginePolicy:
-        engine = DecisionEngine(record.read_genome(), self._snapshots.get(record.current.snapshot_hash))
-        return EnginePolicy(engine, generation=record.current.generation)
+    def _build(self, record: LiveRecord) -> tuple[Policy, Experiment | None]:
+        """The policies that a record names; those that are in use already are not made again."""
+        current, canary = record.current, record.canary
+        policy = self._policy(record.read_genome(), current.snapshot_hash, current.generation)
+        if canary is None:
+            return policy, None
+        candidate = self._policy(canary.read_genome(), canary.snapshot_hash, current.generation)
+        return policy, Experiment(canary.rollout, canary.share, candidate)
 
-    def _use_policy(self, policy: Policy) -> None:
+    def _policy(self, genome: Genome, snapshot_hash: str, generation: int) -> EnginePolicy:
+        key = genome.hash, snapshot_hash
+        engine = self._engines.get(key) or DecisionEngine(genome, self._snapshots.get(snapshot_hash))
+        self._engines = {key: engine, **dict(list(self._engines.items())[: _KEPT_ENGINES - 1])}
+        return EnginePolicy(engine, generation=generation)
+
+    def _use(self, policy: Policy, experiment: Experiment | None) -> None:
+        """Both at once: nothing is awaited in between, so a request sees the old pair or the new one."""
         path = self._app.path
-        if path.policy is not None:
-            path.pinned = (path.policy, *path.pinned)[:_KEPT_POLICIES]
-        path.policy = policy
+        if path.policy is not None and path.policy.dna_hash != policy.dna_hash:
+            others = [other for other in path.pinned if other.dna_hash != path.policy.dna_hash]
+            path.pinned = (path.policy, *others)[:_KEPT_POLICIES]
+        path.policy, path.experiment = policy, experiment
         self._versions["live"] = policy.generation
         _LOG.info("DNA %s with snapshot %s is live", policy.dna_hash[:12], policy.snapshot_hash[:12])
+        if experiment is not None:
+            dna = experiment.policy.dna_hash
+            _LOG.info("DNA %s decides %g %% of the requests (%s)", dna[:12], 100 * experiment.share, experiment.rollout)
 
     def _use_pool(self, pool: Pool) -> None:
         self._app.path.catalog = Catalog(pool.targets, pool.aliases)

@@ -74,13 +74,15 @@ class InMemoryOutcomeStore:
             self._pending[feedback.decision_id, feedback.tenant] = feedback
             return True
 
-    def scored(self, after: OutcomeCursor, limit: int) -> tuple[Sequence[ScoredOutcome], OutcomeCursor]:
+    def scored(
+        self, after: OutcomeCursor, limit: int, *, with_unscored: bool = False
+    ) -> tuple[Sequence[ScoredOutcome], OutcomeCursor]:
         with self._turn:
             found: list[ScoredOutcome] = []
             batch, number = after
             while batch < len(self._batches) and len(found) < limit:
                 if not self._is_archived[batch]:
-                    found.extend(_first_signals(self._batches[batch]))
+                    found.extend(_first_signals(self._batches[batch], with_unscored))
                 batch += 1
             for signal in self._signals[number : number + max(limit - len(found), 0)]:
                 outcome = self._outcome(signal.feedback.decision_id)
@@ -104,7 +106,8 @@ class InMemoryOutcomeStore:
         with self._turn:
             sizes = [len(read_header(payload).ids) for payload in self._batches]
             archived = sum(size for size, gone in zip(sizes, self._is_archived, strict=True) if gone)
-            return OutcomeCounts(sum(sizes) - archived, archived, len(self._standing))
+            end = OutcomeCursor(len(self._batches), len(self._signals))
+            return OutcomeCounts(sum(sizes) - archived, archived, len(self._standing), end)
 
     def _outcome(self, decision_id: str) -> Outcome | None:
         place = self._places.get(decision_id)
@@ -121,9 +124,7 @@ class InMemoryOutcomeStore:
         self._pending = {key: waiting for key, waiting in self._pending.items() if waiting.time_s >= before_s}
 
 
-def _first_signals(payload: bytes) -> list[ScoredOutcome]:
+def _first_signals(payload: bytes, with_unscored: bool) -> list[ScoredOutcome]:
     scores = read_header(payload).scores
-    positions = [position for position, score in enumerate(scores) if score is not None]
-    return [
-        ScoredOutcome(outcome, float(outcome.score or 0.0), None) for outcome in decode_outcomes(payload, positions)
-    ]
+    positions = [position for position, score in enumerate(scores) if with_unscored or score is not None]
+    return [ScoredOutcome(outcome, outcome.score, None) for outcome in decode_outcomes(payload, positions)]

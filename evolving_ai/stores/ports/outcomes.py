@@ -49,24 +49,28 @@ class OutcomeCursor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ScoredOutcome:
-    """A quality signal, 0 to 1, with the outcome that it is about.
+    """A quality signal, 0 to 1, with the outcome that it is about (None: an outcome that came without one).
 
     `previous` is the signal that it replaces (None: this is the first): feedback replaces the score that came with
     the answer, and later feedback replaces earlier.
     """
 
     outcome: Outcome
-    score: float
+    score: float | None
     previous: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCounts:
-    """How many outcomes lie in the database and in the archive, and how many were given feedback."""
+    """How many outcomes lie in the database and in the archive, and how many were given feedback.
+
+    `end` is the cursor behind everything there is.
+    """
 
     recent: int
     archived: int
     with_feedback: int
+    end: OutcomeCursor
 
 
 class OutcomeStore(Protocol):
@@ -93,12 +97,14 @@ class OutcomeStore(Protocol):
         """
         ...
 
-    def scored(self, after: OutcomeCursor, limit: int) -> tuple[Sequence[ScoredOutcome], OutcomeCursor]:
+    def scored(
+        self, after: OutcomeCursor, limit: int, *, with_unscored: bool = False
+    ) -> tuple[Sequence[ScoredOutcome], OutcomeCursor]:
         """Signals that came after the cursor, and the cursor behind them; nothing new gives the same cursor back.
 
         Batches are never cut, so there may be more than `limit` >= 1. The signals that came with answers are given
         first, then feedback, each in the order of arrival. What was archived meanwhile is not given any more, but
-        feedback about it is.
+        feedback about it is. `with_unscored`: outcomes without a signal are given as well, in their places.
         """
         ...
 

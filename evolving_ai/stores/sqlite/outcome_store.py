@@ -141,13 +141,15 @@ class SqliteOutcomeStore:
             connection.execute("INSERT OR REPLACE INTO pending VALUES (?, ?, ?, ?, ?)", _feedback_row(feedback))
         return True
 
-    def scored(self, after: OutcomeCursor, limit: int) -> tuple[Sequence[ScoredOutcome], OutcomeCursor]:
+    def scored(
+        self, after: OutcomeCursor, limit: int, *, with_unscored: bool = False
+    ) -> tuple[Sequence[ScoredOutcome], OutcomeCursor]:
         with self._database.read() as connection:
-            payloads, batch = _scored_payloads(connection, after.batch, limit)
-            room = max(limit - sum(scored for scored, _ in payloads), 0)
+            payloads, batch = _scored_payloads(connection, after.batch, limit, with_unscored=with_unscored)
+            room = max(limit - sum(signals for signals, _ in payloads), 0)
             query = "SELECT number, decision_id, score, previous FROM feedback WHERE number > ? ORDER BY number LIMIT ?"
             changes = connection.execute(query, (after.feedback, room)).fetchall()
-        found = [signal for _, payload in payloads for signal in _first_signals(payload)]
+        found = [signal for _, payload in payloads for signal in _first_signals(payload, with_unscored=with_unscored)]
         for _, decision_id, score, previous in changes:
             recorded = self.find(decision_id)
             if recorded is not None:
@@ -167,7 +169,10 @@ class SqliteOutcomeStore:
             "SELECT count(DISTINCT decision_id) FROM feedback",
         )
         with self._database.read() as connection:
-            return OutcomeCounts(*(int(connection.execute(query).fetchone()[0]) for query in queries))
+            recent, archived, with_feedback = (int(connection.execute(query).fetchone()[0]) for query in queries)
+            ends = dict(connection.execute("SELECT name, seq FROM sqlite_sequence"))
+        end = OutcomeCursor(ends.get("batches", 0), ends.get("feedback", 0))
+        return OutcomeCounts(recent, archived, with_feedback, end)
 
     def close(self) -> None:
         """Give the file back."""
@@ -318,10 +323,14 @@ def _attach_pending(connection: sqlite3.Connection, header: OutcomeHeader) -> No
         connection.execute("DELETE FROM pending WHERE decision_id = ?", (feedback.decision_id,))
 
 
-def _scored_payloads(connection: sqlite3.Connection, after: int, limit: int) -> tuple[list[tuple[int, bytes]], int]:
+def _scored_payloads(
+    connection: sqlite3.Connection, after: int, limit: int, *, with_unscored: bool
+) -> tuple[list[tuple[int, bytes]], int]:
     """Batches with signals after a number, with how many each, and the number up to which nothing is left out."""
     last = connection.execute("SELECT ifnull(max(number), 0) FROM batches").fetchone()[0]
     query = "SELECT number, scored FROM batches WHERE number > ? AND scored > 0 ORDER BY number"
+    if with_unscored:
+        query = "SELECT number, outcomes FROM batches WHERE number > ? ORDER BY number"
     found: list[tuple[int, bytes]] = []
     signals = 0
     for number, scored in connection.execute(query, (after,)):
@@ -332,11 +341,11 @@ def _scored_payloads(connection: sqlite3.Connection, after: int, limit: int) -> 
     return found, max(after, last)
 
 
-def _first_signals(payload: bytes) -> Iterator[ScoredOutcome]:
-    positions = {position for position, score in enumerate(read_header(payload).scores) if score is not None}
+def _first_signals(payload: bytes, *, with_unscored: bool) -> Iterator[ScoredOutcome]:
+    scores = read_header(payload).scores
+    positions = {position for position, score in enumerate(scores) if with_unscored or score is not None}
     for outcome in decode_outcomes(payload, positions):
-        if outcome.score is not None:
-            yield ScoredOutcome(outcome, outcome.score, None)
+        yield ScoredOutcome(outcome, outcome.score, None)
 
 
 def _replace_batches(

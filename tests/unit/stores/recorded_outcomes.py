@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from evolving_ai.domain.outcome import Attempt, AttemptResult, Outcome
+from evolving_ai.domain.rollout import Assignment
 from evolving_ai.stores.outcome_codec import encode_outcomes
 from evolving_ai.stores.ports import OutcomeBatch
 
@@ -125,4 +126,5 @@ def outcomes(draw: st.DrawFn) -> Outcome:
         score=draw(st.none() | st.floats(0, 1)),
         tags=tuple(draw(st.lists(_TEXT, max_size=2))),
         content=draw(optional),
+        assignment=draw(st.none() | st.builds(Assignment, _TEXT, st.booleans(), st.floats(0, 1))),
     )

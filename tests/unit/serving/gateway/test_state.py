@@ -19,7 +19,7 @@ from evolving_ai.serving.gateway.app import GatewayApp
 from evolving_ai.serving.gateway.state import ReplicaState
 from evolving_ai.serving.spend_messages import ControlLeases
 from evolving_ai.wiring.access_record import save_access
-from evolving_ai.wiring.live_record import LiveRecord, LiveVersion, genome_json, save_live
+from evolving_ai.wiring.live_record import CanaryVersion, LiveRecord, LiveVersion, genome_json, save_live
 from evolving_ai.wiring.pool import Pool
 from evolving_ai.wiring.search_space import search_space
 from evolving_ai.wiring.snapshots import SnapshotLibrary
@@ -72,6 +72,10 @@ class Scene:
         genome = genome or self.genome
         version = LiveVersion(generation, "c" * 64, genome.hash, snapshot or self.snapshot, "now", "test", "")
         return LiveRecord(version, genome_json(genome))
+
+    def variant(self, number: int) -> Genome:
+        """Other DNA, for which the same snapshot does."""
+        return self.genome.replacing({"score.cost_weight": 0.01 * number})
 
 
 def access(version: int, *secrets: str) -> dict[str, Any]:
@@ -127,10 +131,45 @@ def test_former_policies_can_still_be_pinned_and_only_a_few_are_kept(tmp_path: P
     scene = Scene(tmp_path)
     scene.state.load()
     for generation in range(4, 9):
-        asyncio.run(scene.state.apply({"live": scene.record(generation).to_json()}))
+        update = scene.record(generation, genome=scene.variant(generation)).to_json()
+        asyncio.run(scene.state.apply({"live": update}))
     policy = scene.app.path.policy
     assert policy is not None
     assert [each.generation for each in (policy, *scene.app.path.pinned)] == [8, 7, 6]
+
+
+def test_another_snapshot_of_the_same_dna_does_not_push_out_what_can_be_pinned(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.state.load()
+    asyncio.run(scene.state.apply({"live": scene.record(4, genome=scene.variant(4)).to_json()}))
+    for generation in range(5, 9):
+        asyncio.run(scene.state.apply({"live": scene.record(generation, genome=scene.variant(4)).to_json()}))
+    assert [each.dna_hash for each in scene.app.path.pinned] == [scene.genome.hash]
+
+
+def test_a_candidate_comes_and_goes_beside_the_live_dna(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.state.load()
+    candidate = scene.variant(1)
+    canary = CanaryVersion("rollout-1", 0.25, "d" * 64, candidate.hash, scene.snapshot, genome_json(candidate))
+    asyncio.run(scene.state.apply({"live": scene.record(4).with_canary(canary).to_json()}))
+    experiment, policy = scene.app.path.experiment, scene.app.path.policy
+    assert experiment is not None
+    assert (experiment.rollout, experiment.share, experiment.policy.dna_hash) == ("rollout-1", 0.25, candidate.hash)
+    assert policy is not None
+    assert policy.dna_hash == scene.genome.hash
+    asyncio.run(scene.state.apply({"live": scene.record(6).to_json()}))
+    assert scene.app.path.experiment is None
+
+
+def test_a_replica_that_starts_takes_the_candidate_from_the_disk(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    candidate = scene.variant(1)
+    canary = CanaryVersion("rollout-1", 0.5, "d" * 64, candidate.hash, scene.snapshot, genome_json(candidate))
+    save_live(tmp_path, scene.record(3).with_canary(canary))
+    scene.state.load()
+    assert scene.app.path.experiment is not None
+    assert scene.app.path.experiment.share == 0.5
 
 
 def test_a_live_version_whose_snapshot_is_missing_is_not_used_but_all_else_is(tmp_path: Path) -> None:
