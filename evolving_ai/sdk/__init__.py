@@ -17,7 +17,7 @@ from evolving_ai.sdk.errors import (
     RateLimitError,
     UnavailableError,
 )
-from evolving_ai.sdk.results import ChatResult, CompletionResult, Decision, EvolutionStatus, LiveDna, Route
+from evolving_ai.sdk.results import ChatResult, CompletionResult, Decision, EvolutionStatus, LiveDna, Rollout, Route
 from evolving_ai.sdk.streamed_chat import ChatChunk
 from evolving_ai.sdk.synchronous.framework import SyncEvolutionFramework
 from evolving_ai.sdk.synchronous.stream import SyncChatStream
@@ -40,6 +40,7 @@ __all__ = [
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
+    "Rollout",
     "Route",
     "SyncChatStream",
     "SyncEvolutionFramework",

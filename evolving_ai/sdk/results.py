@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "Arm",
     "Attempt",
     "Budget",
     "Candidate",
@@ -23,7 +24,10 @@ __all__ = [
     "CostLine",
     "Decision",
     "EvolutionStatus",
+    "Exchange",
     "Feedback",
+    "Gate",
+    "GuardRail",
     "Health",
     "Key",
     "LiveDna",
@@ -31,13 +35,17 @@ __all__ = [
     "Metrics",
     "NewKey",
     "Provider",
+    "Rollout",
     "Route",
     "Target",
+    "Transition",
     "Usage",
+    "Version",
     "text_of",
 ]
 
 _GOING_ON = frozenset({"created", "running"})
+_ROLLING_OUT = frozenset({"gating", "awaiting_approval", "canary"})
 
 
 class _Result(BaseModel):
@@ -240,6 +248,110 @@ class LiveDna(LiveVersion):
     """The live DNA with its genes."""
 
     genes: dict[str, Any] = Field(default_factory=dict)
+
+
+# --- Rollouts ---------------------------------------------------------------------------------------------------------
+
+
+class Version(_Result):
+    """A DNA that takes part in a rollout."""
+
+    commit: str
+    dna_hash: str
+
+
+class Gate(_Result):
+    """What a gate said about the candidate before any request saw it; one that did not pass vetoes."""
+
+    name: str
+    passed: bool
+    detail: str = ""
+    figures: dict[str, Any] = Field(default_factory=dict)
+
+
+class Arm(_Result):
+    """How many observations a guard rail has of an arm, and their mean in its unit (None: no observation)."""
+
+    count: int = 0
+    mean: float | None = None
+
+
+class GuardRail(_Result):
+    """What the requests of both arms say so far. `difference` is canary less control, where positive means worse.
+
+    `margin` is how much worse the candidate may be. `harm` and `proof` are e-values: the evidence that it is worse
+    than that, and that it is not; each decides when it reaches its threshold.
+    """
+
+    rail: str
+    unit: str = ""
+    canary: Arm = Arm()
+    control: Arm = Arm()
+    difference: float | None = None
+    margin: float | None = None
+    proof_margin: float | None = None
+    harm: float
+    harm_threshold: float
+    proof: float
+    proof_threshold: float
+    is_breached: bool = False
+    is_proven: bool = False
+
+
+class Transition(_Result):
+    """A step of a rollout: where it went, with which share of the requests, why, and on what evidence."""
+
+    at: str
+    state: str
+    share: float | None = None
+    reason: str = ""
+    evidence: Any = None
+
+
+class Exchange(_Result):
+    """How fast harm was ended: from the breach until every replica was told."""
+
+    breach_at: str
+    told_at: str
+    seconds: float
+
+
+class Rollout(_Result):
+    """A DNA on its way to be live.
+
+    `state` is `gating`, `awaiting_approval`, `canary`, or how it ended: `promoted`, `rolled_back`, `refused` by a gate,
+    or `stopped`. `stage` counts the plan's stages from 0, `share` is that of the requests which the candidate decides
+    now (both None outside the canary), `requests` counts those of each arm, `history` holds about 200 moments of the
+    evidence. `exchange` is None unless harm was found.
+    """
+
+    id: str
+    state: str
+    reason: str = ""
+    actor: str = ""
+    started: str
+    ended: str | None = None
+    candidate: Version
+    incumbent: Version
+    plan: dict[str, Any] = Field(default_factory=dict)
+    stage: int | None = None
+    share: float | None = None
+    requests: dict[str, int] = Field(default_factory=dict)
+    gates: list[Gate] = Field(default_factory=list)
+    rails: list[GuardRail] = Field(default_factory=list)
+    history: list[dict[str, Any]] = Field(default_factory=list, repr=False)
+    transitions: list[Transition] = Field(default_factory=list)
+    exchange: Exchange | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.state not in _ROLLING_OUT
+
+    @property
+    def is_promoted(self) -> bool:
+        """Whether it made its candidate live."""
+        return self.state == "promoted"
 
 
 # --- The installation -------------------------------------------------------------------------------------------------

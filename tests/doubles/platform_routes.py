@@ -35,6 +35,7 @@ from evolving_ai.serving.api.evolution import (
 )
 from evolving_ai.serving.api.keys import CreateKeyRequest, KeysView, KeyView, NewKeyView, RotateKeyRequest
 from evolving_ai.serving.api.system import SystemConfig, SystemConfigView, SystemMetrics
+from tests.doubles.rollout_views import rollout_view
 
 __all__ = ["DECISION_ID", "build_platform"]
 
@@ -69,6 +70,7 @@ def build_platform() -> FastAPI:
     _add_decisions(app)
     _add_evolution(app)
     _add_dna(app)
+    _add_rollouts(app)
     _add_system(app)
     _add_keys(app)
     _add_budgets(app)
@@ -225,6 +227,29 @@ def _add_dna(app: FastAPI) -> None:
     @app.post("/api/v1/dna/rollback")
     async def rollback(request: RollbackRequest) -> LiveView:
         return live_view(request.reason)
+
+
+def _add_rollouts(app: FastAPI) -> None:
+    @app.post("/api/v1/rollouts", status_code=202)
+    async def start(request: dict[str, Any]) -> dict[str, Any]:
+        return rollout_view(state="gating", reason=request["reason"])
+
+    @app.get("/api/v1/rollouts")
+    async def rollouts() -> dict[str, Any]:
+        shown = [rollout_view("ro-2"), rollout_view(state="refused")]
+        return {"rollouts": [{**view, "history": []} for view in shown]}
+
+    @app.get("/api/v1/rollouts/{rollout_id}")
+    async def status(rollout_id: str) -> dict[str, Any]:
+        return rollout_view(rollout_id)
+
+    @app.post("/api/v1/rollouts/{rollout_id}/approve")
+    async def approve(rollout_id: str) -> dict[str, Any]:
+        return rollout_view(rollout_id)
+
+    @app.post("/api/v1/rollouts/{rollout_id}/stop")
+    async def stop(rollout_id: str, request: dict[str, Any]) -> dict[str, Any]:
+        return rollout_view(rollout_id, "stopped", reason=request["reason"])
 
 
 def _add_system(app: FastAPI) -> None:

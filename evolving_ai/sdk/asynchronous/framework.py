@@ -7,6 +7,7 @@ from evolving_ai.sdk.asynchronous.ai import Ai
 from evolving_ai.sdk.asynchronous.budgets import Budgets
 from evolving_ai.sdk.asynchronous.dna import Dna
 from evolving_ai.sdk.asynchronous.keys import Keys
+from evolving_ai.sdk.asynchronous.rollouts import Rollouts
 from evolving_ai.sdk.asynchronous.system import System
 from evolving_ai.sdk.asynchronous.transport import AsyncTransport
 from evolving_ai.sdk.evolution_calls import evolutions_call, rollback_call, start_call, status_call, stop_call
@@ -47,6 +48,7 @@ class EvolutionFramework:
         self.ai = Ai(self._transport)
         self.system = System(self._transport)
         self.dna = Dna(self._transport)
+        self.rollouts = Rollouts(self._transport)
         self.keys = Keys(self._transport)
         self.budgets = Budgets(self._transport)
 

@@ -10,6 +10,7 @@ from evolving_ai.sdk.synchronous.ai import Ai
 from evolving_ai.sdk.synchronous.budgets import Budgets
 from evolving_ai.sdk.synchronous.dna import Dna
 from evolving_ai.sdk.synchronous.keys import Keys
+from evolving_ai.sdk.synchronous.rollouts import Rollouts
 from evolving_ai.sdk.synchronous.system import System
 from evolving_ai.sdk.synchronous.transport import SyncTransport
 
@@ -47,6 +48,7 @@ class SyncEvolutionFramework:
         self.ai = Ai(self._transport)
         self.system = System(self._transport)
         self.dna = Dna(self._transport)
+        self.rollouts = Rollouts(self._transport)
         self.keys = Keys(self._transport)
         self.budgets = Budgets(self._transport)
 

@@ -134,6 +134,39 @@ def test_dna_is_promoted_and_rolled_back(call: Caller, platform: PlatformServer)
     ]
 
 
+def test_dna_is_rolled_out_watched_approved_and_stopped(call: Caller, platform: PlatformServer) -> None:
+    plan = {"stages": [{"share": 0.2, "min_requests": 500}], "needs_approval": True}
+    started = call(lambda framework: framework.rollouts.start("campaign/x", plan=plan, reason="better"))
+    status = call(lambda framework: framework.rollouts.status(started.id))
+    listed = call(lambda framework: framework.rollouts.list())
+    approved = call(lambda framework: framework.rollouts.approve(started.id))
+    stopped = call(lambda framework: framework.rollouts.stop(started.id, reason="enough"))
+
+    assert (started.state, started.is_over, started.gates) == ("gating", False, [])
+    assert (status.share, status.requests["canary"], status.candidate.dna_hash) == (0.1, 120, "d" * 64)
+    assert (status.rails[0].rail, status.rails[0].difference, status.rails[0].canary.mean) == ("quality", -1.25, 71.25)
+    assert (status.gates[0].passed, status.transitions[0].reason) == (True, "asked")
+    assert status.history == [{"requests": 500}]
+    assert [(one.state, one.is_over, one.is_promoted) for one in listed] == [
+        ("canary", False, False),
+        ("refused", True, False),
+    ]
+    assert (approved.state, stopped.state, stopped.reason, stopped.is_over) == ("canary", "stopped", "enough", True)
+    assert [request.body for request in platform.seen] == [
+        {"ref": "campaign/x", "plan": plan, "reason": "better"},
+        None,
+        None,
+        {},
+        {"reason": "enough"},
+    ]
+
+
+def test_a_rollout_without_a_plan_is_as_the_platform_does_by_default(call: Caller, platform: PlatformServer) -> None:
+    call(lambda framework: framework.rollouts.start("main~1"))
+
+    assert platform.seen[0].body == {"ref": "main~1", "reason": ""}
+
+
 def test_the_system_tells_how_it_is_and_changes_its_aliases(call: Caller) -> None:
     health = call(lambda framework: framework.system.health())
     metrics = call(lambda framework: framework.system.metrics())

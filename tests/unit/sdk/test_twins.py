@@ -14,11 +14,12 @@ import evolving_ai.sdk.asynchronous.budgets as async_budgets
 import evolving_ai.sdk.asynchronous.dna as async_dna
 import evolving_ai.sdk.asynchronous.framework as async_framework
 import evolving_ai.sdk.asynchronous.keys as async_keys
+import evolving_ai.sdk.asynchronous.rollouts as async_rollouts
 import evolving_ai.sdk.asynchronous.system as async_system
 from evolving_ai.sdk import ChatStream, EvolutionFramework, SyncChatStream, SyncEvolutionFramework
 
-RESOURCES = ("ai", "system", "dna", "keys", "budgets")
-SOURCES = (async_ai, async_budgets, async_dna, async_framework, async_keys, async_system)
+RESOURCES = ("ai", "system", "dna", "rollouts", "keys", "budgets")
+SOURCES = (async_ai, async_budgets, async_dna, async_framework, async_keys, async_rollouts, async_system)
 RENAMED = {
     "AsyncTransport": "SyncTransport",
     "ChatStream": "SyncChatStream",
