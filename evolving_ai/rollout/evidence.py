@@ -1,10 +1,20 @@
 """What the sequential tests say of a rollout, for people and for the audit log."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-__all__ = ["ArmFigures", "Observation", "RailEvidence", "RailName", "Ruling", "Verdict"]
+__all__ = [
+    "ArmFigures",
+    "HistoryPoint",
+    "Observation",
+    "RailEvidence",
+    "RailName",
+    "RailPoint",
+    "Ruling",
+    "Verdict",
+]
 
 
 class RailName(StrEnum):
@@ -58,10 +68,13 @@ class ArmFigures:
 class RailEvidence:
     """One guard rail.
 
-    `difference` is canary minus control in the rail's unit (points of 100 for quality, errors and slow requests; US
-    dollars for 1,000 requests for cost). `harm` and `proof` are e-values: the evidence that the candidate is worse than
-    the margin allows, and that it is not; each decides when it reaches its threshold. `margin` and `proof_margin` are
-    in the unit of `difference`, positive means worse.
+    The means of the arms are as people know them: the mean score times 100 for quality, the share of requests in
+    percent for errors and slow requests, US dollars for 1,000 requests for cost (where a request counts as ten times
+    the live DNA's first mean at most). `difference` is the canary's mean loss less the control's in the rail's unit,
+    positive means worse: points of 100 for quality, errors and slow requests, US dollars for 1,000 requests for cost.
+    `harm` and `proof` are e-values: the evidence that the candidate is worse than the margin allows, and that it is
+    not; each decides when it reaches its threshold, and stays there. `margin` and `proof_margin` are in the unit of
+    `difference`.
     """
 
     rail: RailName
@@ -81,3 +94,28 @@ class RailEvidence:
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
         return {**asdict(self), "rail": self.rail.value}
+
+
+class RailPoint(NamedTuple):
+    """The e-values of a rail at some moment, and its difference in its unit (None: an arm has no observation)."""
+
+    harm: float
+    proof: float
+    difference: float | None
+
+
+class HistoryPoint(NamedTuple):
+    """All rails after so many requests, in the order of `RailName`."""
+
+    requests: int
+    rails: tuple[RailPoint, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object: `requests`, and an object for each rail."""
+        rails = {name.value: point._asdict() for name, point in zip(RailName, self.rails, strict=True)}
+        return {"requests": self.requests, **rails}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "HistoryPoint":
+        """What `to_json` made; KeyError or TypeError when it is something else."""
+        return cls(document["requests"], tuple(RailPoint(**document[name.value]) for name in RailName))
