@@ -2,12 +2,13 @@
 
 The rule kept here: a campaign's ledger belongs to the process that runs it. This one starts that process and reads;
 whatever it knows of a campaign is in files, so that a platform that was started again knows as much. It blocks
-while it reads or waits: call it in a thread. Nothing that runs is ended when the caller ends.
+while it reads: call it in a thread. Nothing that runs is ended when the caller ends.
 """
 
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from evolving_ai._common.clock import Clock
 from evolving_ai._common.ids import new_id
@@ -20,13 +21,22 @@ from evolving_ai.wiring.campaign_status import CampaignStatus, log_error, log_pa
 from evolving_ai.wiring.campaign_winner import open_winners
 from evolving_ai.wiring.campaigns import campaigns_path, open_ledger, runner_of
 
-__all__ = ["CampaignJobs"]
+__all__ = ["Beginning", "CampaignJobs"]
 
 _POLL_S = 0.05
-_START_S = 120.0
-"""How long a process may take until its ledger is there: it imports, and reads its table."""
+_START_S = 170.0
+"""How long a process may take until its ledger is there: it imports, and reads its table, perhaps beside many others.
+Less than the gateway waits for control's answer."""
 _MOST = 20
 _WRONG_USE = 2
+
+
+class Beginning(NamedTuple):
+    """A campaign whose process has been started; it has until `give_up_s` (monotonic) to make its ledger."""
+
+    id: str
+    process: CampaignProcess
+    give_up_s: float
 
 
 class CampaignJobs:
@@ -54,20 +64,43 @@ class CampaignJobs:
         self._processes: dict[str, CampaignProcess] = {}
 
     def start(self, request: CampaignRequest) -> CampaignStatus:
-        """Start a campaign; it has a ledger when this returns, so it can be looked at, stopped and resumed.
+        """Start a campaign and wait until it has begun; errors as from `launch` and `begun`."""
+        beginning = self.launch(request)
+        while (status := self.begun(beginning)) is None:
+            beginning.process.wait(_POLL_S)
+        return status
 
-        RequestError `conflict` when too many run. When the process ends before it has a ledger, its own error:
-        UsageError for what cannot be asked for, CampaignError for everything else.
-        """
+    def launch(self, request: CampaignRequest) -> Beginning:
+        """Start a campaign's process. RequestError `conflict` when too many run."""
         campaign = requested_campaign(request, self._library)
         campaign_id = new_id(campaign.name)
         process = self._launch_one(campaign_id, campaign)
+        return Beginning(campaign_id, process, self._clock.monotonic_s() + _START_S)
+
+    def begun(self, beginning: Beginning) -> CampaignStatus | None:
+        """Its status once it has a ledger, so that it can be looked at, stopped and resumed; None: not so far.
+
+        Looks without waiting. When the process ended before it had a ledger, its own error: UsageError for what
+        cannot be asked for, CampaignError for everything else, also when it took too long and was ended.
+        """
         try:
-            self._await_ledger(campaign_id, process)
+            has_begun = self._has_begun(beginning)
         except EvolvingAIError:
-            requested_path(self._home, campaign_id).unlink(missing_ok=True)
+            requested_path(self._home, beginning.id).unlink(missing_ok=True)
             raise
-        return self.status(campaign_id)
+        return self.status(beginning.id) if has_begun else None
+
+    def _has_begun(self, beginning: Beginning) -> bool:
+        code = beginning.process.wait(0)  # first: one that made its ledger and ended since has begun
+        if self._has_ledger(beginning.id):
+            return True
+        if code is not None:
+            raise self._failure(beginning.id, code)
+        if self._clock.monotonic_s() > beginning.give_up_s:
+            beginning.process.kill()
+            log = log_path(self._home, beginning.id)
+            raise CampaignError(f"the campaign did not begin within {_START_S:g} s, and was ended: see {log}")
+        return False
 
     def _launch_one(self, campaign_id: str, campaign: RoutingCampaignFile) -> CampaignProcess:
         with self._turn:  # counted and started in one go, or two at once would both be the last that may
@@ -89,19 +122,6 @@ class CampaignJobs:
         self._processes = {name: each for name, each in self._processes.items() if each.wait(0) is None}
         held = {folder.id for folder in self._folders() if runner_of(folder) is not None}
         return held | self._processes.keys()
-
-    def _await_ledger(self, campaign_id: str, process: CampaignProcess) -> None:
-        give_up_s = self._clock.monotonic_s() + _START_S
-        while True:
-            code = process.wait(_POLL_S)
-            if self._has_ledger(campaign_id):
-                return
-            if code is not None:
-                raise self._failure(campaign_id, code)
-            if self._clock.monotonic_s() > give_up_s:
-                process.kill()
-                log = log_path(self._home, campaign_id)
-                raise CampaignError(f"the campaign did not begin within {_START_S:g} s, and was ended: see {log}")
 
     def _has_ledger(self, campaign_id: str) -> bool:
         try:
@@ -145,6 +165,12 @@ class CampaignJobs:
         if runner_of(folder) is not None:
             folder.request_stop()
         return self.status(campaign_id)
+
+    def has_led_to(self, campaign_id: str, commit: str) -> bool:
+        """Whether `commit` is the winner of a campaign, or made from it. RefNotFoundError for an unknown campaign."""
+        self._folder(campaign_id)
+        with open_winners(self._home) as winners:
+            return campaign_id in winners.origins(commit)
 
     def check_origin(self, campaign_id: str, commit: str) -> None:
         """RequestError `conflict` unless `commit` is the winner of the campaign, or was made from it."""

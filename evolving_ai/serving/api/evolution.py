@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from evolving_ai.domain.identity import Principal
 from evolving_ai.errors import CampaignError, RequestError, UsageError
 from evolving_ai.serving.api.principal import current_principal
-from evolving_ai.wiring.campaign_jobs import CampaignJobs
+from evolving_ai.wiring.campaign_jobs import Beginning, CampaignJobs
 from evolving_ai.wiring.campaign_request import CampaignRequest
 from evolving_ai.wiring.campaign_status import CampaignStatus
 
@@ -28,6 +28,8 @@ __all__ = [
     "StartedCampaign",
     "evolution_router",
 ]
+
+_LOOK_EVERY_S = 0.1
 
 
 class StartRequest(BaseModel):
@@ -112,7 +114,10 @@ def evolution_router(services: EvolutionServices) -> APIRouter:
     @router.post("/start", status_code=202)
     async def start(request: StartRequest) -> StartedCampaign:
         """Start a campaign in the background; answered when it has begun, within seconds."""
-        started = await asyncio.to_thread(_start, services, request)
+        try:
+            started = await _started(services, request)
+        except CampaignError as exc:  # of this installation as it is now, not of the request, nor a defect
+            raise RequestError("conflict", f"the campaign cannot begin: {exc}") from exc
         return StartedCampaign(id=started.id, state=started.state)
 
     @router.get("/status/{campaign_id}")
@@ -142,12 +147,17 @@ def evolution_router(services: EvolutionServices) -> APIRouter:
     return router
 
 
-def _start(services: EvolutionServices, request: StartRequest) -> CampaignStatus:
+async def _started(services: EvolutionServices, request: StartRequest) -> CampaignStatus:
+    """Waits outside of any thread: twenty that begin at once would leave none to whoever else asks control."""
+    beginning = await asyncio.to_thread(_launch, services, request)
+    while (status := await asyncio.to_thread(services.campaigns.begun, beginning)) is None:  # noqa: ASYNC110 - what is waited for has no event
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return status
+
+
+def _launch(services: EvolutionServices, request: StartRequest) -> Beginning:
     wishes = CampaignRequest(services.live_commit(), services.training_table(), **request.model_dump())
-    try:
-        return services.campaigns.start(wishes)
-    except CampaignError as exc:  # of this installation as it is now, not of the request, nor a defect
-        raise RequestError("conflict", f"the campaign cannot begin: {exc}") from exc
+    return services.campaigns.launch(wishes)
 
 
 async def _roll_back(services: EvolutionServices, principal: Principal, campaign_id: str) -> dict[str, Any]:

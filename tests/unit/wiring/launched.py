@@ -37,11 +37,10 @@ class Runner:
         return CampaignFolder(campaigns_path(self.home), self.id)
 
     def wait(self, timeout_s: float) -> int | None:
-        if timeout_s > 0:
-            self._clock.advance(timeout_s)
-            if self._at_first_wait is not None:
-                do, self._at_first_wait = self._at_first_wait, None
-                do(self)
+        self._clock.advance(timeout_s)
+        if self._at_first_wait is not None:
+            do, self._at_first_wait = self._at_first_wait, None
+            do(self)
         return self.code
 
     def kill(self) -> None:
