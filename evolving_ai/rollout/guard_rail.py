@@ -8,6 +8,10 @@ it, its pseudo-outcome
 has, given the past, the true difference as its mean, whatever `p`, m1 and m0 are (AIPW; Waudby-Smith, Wu, Ramdas,
 Karampatziakis and Mineiro, "Anytime-valid off-policy inference for contextual bandits", 2022). So one test goes on
 while `p` grows, and nothing is lost of what smaller shares have shown. The means only make it less noisy.
+
+The assignment of each request has to be by chance, given the past. Where requests stick to an arm by their user or
+conversation, only the first of each is; the others are counted as if they were. The error rates hold to the extent that
+no few of them make most of the traffic.
 """
 
 import math
@@ -83,7 +87,7 @@ class GuardRail:
     `harm_threshold` and `proof_threshold` are the e-values that decide.
     """
 
-    __slots__ = ("_arms", "_bounds", "_yardstick", "harm", "name", "proof")
+    __slots__ = ("_bounds", "_canary", "_control", "_yardstick", "harm", "name", "proof")
 
     def __init__(
         self,
@@ -97,7 +101,8 @@ class GuardRail:
         self.name = name
         self._bounds = bounds
         self._yardstick = yardstick
-        self._arms = (_Arm(), _Arm())  # control, canary
+        self._canary = _Arm()
+        self._control = _Arm()
         harm_unit = max(bounds.margin, _LEAST_HARM_UNIT)
         self.harm = BettingTest(HARM_BETTING, unit=harm_unit, threshold=harm_threshold)
         self.proof = BettingTest(PROOF_BETTING, unit=bounds.proof_unit, threshold=proof_threshold)
@@ -111,10 +116,10 @@ class GuardRail:
             return
         if not (self.harm.is_decided and self.proof.is_decided):
             self._bet(loss, is_canary, share)
-        self._arms[is_canary].add(loss)
+        (self._canary if is_canary else self._control).add(loss)
 
     def _bet(self, loss: float, is_canary: bool, share: float) -> None:
-        control, canary = self._arms
+        control, canary = self._control, self._canary
         prior, bounds = self._bounds.prior_loss, self._bounds
         rest = 1.0 - share
         both = canary.count + control.count + _PRIOR_COUNT
@@ -137,7 +142,7 @@ class GuardRail:
     @property
     def difference(self) -> float | None:
         """Mean loss of the canary less that of the control, in the unit for people; None while an arm has none."""
-        control, canary = self._arms
+        control, canary = self._control, self._canary
         unit = self._yardstick.unit
         if unit is None or control.mean is None or canary.mean is None:
             return None
@@ -145,7 +150,7 @@ class GuardRail:
 
     def evidence(self) -> RailEvidence:
         """What it says now, in the unit for people."""
-        control, canary = self._arms
+        control, canary = self._control, self._canary
         bounds, unit = self._bounds, self._yardstick.unit
         return RailEvidence(
             rail=self.name,
@@ -171,7 +176,7 @@ class GuardRail:
 
     def to_json(self) -> dict[str, Any]:
         """What `restore` takes."""
-        control, canary = self._arms
+        control, canary = self._control, self._canary
         return {
             "canary": canary.to_json(),
             "control": control.to_json(),
@@ -182,7 +187,7 @@ class GuardRail:
 
     def restore(self, document: Mapping[str, Any]) -> None:
         """Go on exactly where `to_json` was called. KeyError, TypeError or ValueError when it is something else."""
-        control, canary = self._arms
+        control, canary = self._control, self._canary
         canary.restore(document["canary"])
         control.restore(document["control"])
         self.harm.restore(document["harm"])

@@ -15,6 +15,7 @@ and Warmuth's fixed share, 1998), also from the reserve: so harm that begins aft
 of any belief: all stakes are chosen before the observation, and moving wealth between bettors creates none.
 """
 
+import math
 from dataclasses import dataclass
 
 __all__ = ["HARM_BETTING", "PROOF_BETTING", "Betting", "BettingTest"]
@@ -52,7 +53,7 @@ class BettingTest:
 
     def __init__(self, betting: Betting, *, unit: float, threshold: float) -> None:
         self._betting = betting
-        self._distances = tuple(unit * distance for distance in betting.distances)
+        self._distances = tuple((unit * many, (unit * many) ** 2) for many in betting.distances)
         self._wealths = list(betting.shares)
         self._reserve = 1.0 - sum(betting.shares)
         self._bets = 0
@@ -64,14 +65,15 @@ class BettingTest:
         """Take one observation. `room` and `variance` must be known before it: `gain >= -room`, `variance` a guess."""
         if self.is_decided:
             return
-        most = _BOLDNESS / max(room, _LEAST_ROOM)
-        wealths = self._wealths
+        most = _BOLDNESS / room if room > _LEAST_ROOM else math.inf
+        wealths = []
         value = self._reserve
-        for index, distance in enumerate(self._distances):
-            stake = min(distance / (variance + distance * distance), most)
-            wealth = wealths[index] * (1.0 + stake * gain)
-            wealths[index] = wealth
+        for wealth, (distance, square) in zip(self._wealths, self._distances):  # noqa: B905 - called 8,000 times/s
+            stake = distance / (variance + square)
+            wealth *= 1.0 + gain * (stake if stake < most else most)  # noqa: FURB136
+            wealths.append(wealth)
             value += wealth
+        self._wealths = wealths
         self.value = value
         self._bets += 1
         if value >= self.threshold:

@@ -1,0 +1,1 @@
+"""The whole loop in one command, and what its statistics promise, measured."""
