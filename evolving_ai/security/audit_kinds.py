@@ -13,6 +13,8 @@ class AuditKind(StrEnum):
     KEY_REVOKED = "key_revoked"
     DNA_PROMOTED = "dna_promoted"
     DNA_ROLLED_BACK = "dna_rolled_back"
+    ROLLOUT_STARTED = "rollout_started"
+    ROLLOUT_MOVED = "rollout_moved"
     CONFIG_CHANGED = "config_changed"
     BUDGET_CHANGED = "budget_changed"
     PLATFORM_STARTED = "platform_started"

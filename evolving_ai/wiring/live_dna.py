@@ -12,7 +12,7 @@ from evolving_ai.errors import DataError, UsageError
 from evolving_ai.security.audit_kinds import AuditKind
 from evolving_ai.stores.history import DnaHistory
 from evolving_ai.stores.ports import AuditLog
-from evolving_ai.wiring.live_record import LiveRecord, LiveVersion, genome_json, load_live, save_live
+from evolving_ai.wiring.live_record import CanaryVersion, LiveRecord, LiveVersion, genome_json, load_live, save_live
 
 __all__ = ["LiveDna"]
 
@@ -64,6 +64,15 @@ class LiveDna:
     def refit(self, snapshot_hash: str, *, reason: str) -> LiveRecord:
         """Give the live DNA another snapshot."""
         record = self.record.refitted(snapshot_hash, self._clock.now().isoformat(), reason)
+        save_live(self._home, record)
+        return record
+
+    def let_decide(self, canary: CanaryVersion | None) -> LiveRecord:
+        """Let a rollout's candidate decide its share of the requests beside the live DNA; None: no candidate any more.
+
+        The audit log tells of rollouts by itself.
+        """
+        record = self.record.with_canary(canary)
         save_live(self._home, record)
         return record
 

@@ -24,6 +24,7 @@ from evolving_ai._common.clock import SystemClock
 from evolving_ai.decision.learning.live_learner import LearnerSettings
 from evolving_ai.errors import PlatformError
 from evolving_ai.serving.answers import answer_of, result_of
+from evolving_ai.serving.control.gatekeeper import Gatekeeper
 from evolving_ai.serving.control.plane import ControlPlane
 from evolving_ai.serving.gateway.replica import Gateway, build_gateway
 from evolving_ai.serving.learner.learner import Learner
@@ -135,6 +136,7 @@ class Installation:
         self.plane: ControlPlane | None = None
         self.learner: Learner | None = None
         self.replicas: list[Replica] = []
+        self.gatekeeper: Gatekeeper | None = None
         self._names = 0
 
     @property
@@ -149,7 +151,7 @@ class Installation:
 
     async def start_control(self) -> ControlPlane:
         """Control answers from now on."""
-        plane = ControlPlane(self.home, self.cast, self.learner_caller)
+        plane = ControlPlane(self.home, self.cast, self.learner_caller, gatekeeper=self.gatekeeper)
         await plane.start()
         self.plane = self.control.target = plane
         return plane
@@ -234,10 +236,16 @@ async def eventually(check: Callable[[], Any], patience_s: float = PATIENCE_S) -
 
 @contextlib.asynccontextmanager
 async def installed(
-    home: Path, *, replicas: int = 1, has_learner: bool = False, settings: LearnerSettings | None = None
+    home: Path,
+    *,
+    replicas: int = 1,
+    has_learner: bool = False,
+    settings: LearnerSettings | None = None,
+    gatekeeper: Gatekeeper | None = None,
 ) -> AsyncIterator[Installation]:
     """A running installation; ended with the block."""
     installation = Installation(home)
+    installation.gatekeeper = gatekeeper
     try:
         await installation.start_control()
         if has_learner:

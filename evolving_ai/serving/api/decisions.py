@@ -16,6 +16,7 @@ from evolving_ai.serving.api.principal import current_principal, tenant_seen
 from evolving_ai.stores.ports import OutcomeStore, RecordedOutcome
 
 __all__ = [
+    "AssignmentView",
     "AttemptView",
     "CandidateView",
     "DecisionServices",
@@ -67,6 +68,14 @@ class AttemptView(BaseModel):
     cost_usd: str
 
 
+class AssignmentView(BaseModel):
+    """The request's arm of a rollout; `share` is the probability with which it was the canary."""
+
+    rollout: str
+    is_canary: bool
+    share: float
+
+
 class DecisionView(BaseModel):
     """A decision explained: what was known, what was chosen with which propensity, what came of it."""
 
@@ -97,6 +106,7 @@ class DecisionView(BaseModel):
     score: float | None
     tags: list[str]
     content: str | None
+    assignment: AssignmentView | None
     feedback: FeedbackView | None
 
 
@@ -170,6 +180,8 @@ def _view(found: RecordedOutcome) -> DecisionView:
         )
         for attempt in outcome.attempts
     ]
+    if outcome.assignment is not None:
+        fields["assignment"] = AssignmentView.model_validate(outcome.assignment, from_attributes=True)
     said = None
     if feedback is not None:
         said = FeedbackView(decision_id=feedback.decision_id, score=feedback.score, comment=feedback.comment)

@@ -104,6 +104,10 @@ class EvolutionServices(Protocol):
 
     def training_table(self) -> Path | None: ...
 
+    def candidate_commit(self) -> str | None: ...
+
+    async def stop_rollout(self, principal: Principal, reason: str) -> dict[str, Any]: ...
+
     async def roll_back(self, principal: Principal, reason: str) -> dict[str, Any]: ...
 
 
@@ -139,7 +143,11 @@ def evolution_router(services: EvolutionServices) -> APIRouter:
     async def rollback(
         campaign_id: str, principal: Annotated[Principal, Depends(current_principal)]
     ) -> RolledBackCampaign:
-        """Make the DNA live again that was so before a campaign's winner; refused when that is not what is live."""
+        """Take a campaign's winner back, from a rollout or from being live; refused when it is in neither."""
+        candidate = await asyncio.to_thread(services.candidate_commit)
+        if candidate is not None and await asyncio.to_thread(services.campaigns.has_led_to, campaign_id, candidate):
+            stopped = await services.stop_rollout(principal, f"rollback of campaign {campaign_id}")
+            return RolledBackCampaign(id=campaign_id, live=stopped)
         live = await asyncio.to_thread(services.live_commit)
         await asyncio.to_thread(services.campaigns.check_origin, campaign_id, live)
         return RolledBackCampaign(id=campaign_id, live=await _roll_back(services, principal, campaign_id))

@@ -27,6 +27,7 @@ from evolving_ai.serving.api.decisions import decisions_router
 from evolving_ai.serving.api.dna import dna_router
 from evolving_ai.serving.api.evolution import evolution_router
 from evolving_ai.serving.api.keys import keys_router
+from evolving_ai.serving.api.rollouts import rollouts_router
 from evolving_ai.serving.api.system import system_router
 from evolving_ai.serving.control.desk import ControlDesk, ControlParts
 from evolving_ai.serving.gateway.messages import problem_headers
@@ -53,6 +54,7 @@ def build_api(plane: ControlParts) -> FastAPI:
         decisions_router(desk),
         dna_router(desk),
         evolution_router(desk.evolution),
+        rollouts_router(desk.rollouts),
         keys_router(desk),
         budgets_router(desk),
         audit_router(desk),

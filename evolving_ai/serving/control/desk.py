@@ -10,6 +10,7 @@ from evolving_ai.optimizer.budgets import BudgetBook
 from evolving_ai.security.api_keys import KeyService
 from evolving_ai.serving.control.live import LiveExchange, live_view
 from evolving_ai.serving.control.replicas import Replicas, stats_json
+from evolving_ai.serving.control.rollouts import Rollouts
 from evolving_ai.stores.ports import AuditLog, OutcomeStore
 from evolving_ai.wiring.campaign_jobs import CampaignJobs
 from evolving_ai.wiring.control import ControlServices
@@ -26,6 +27,7 @@ class ControlParts(Protocol):
     live: LiveExchange
     replicas: Replicas
     campaigns: CampaignJobs
+    rollouts: Rollouts
 
     async def keys_changed(self) -> None: ...
 
@@ -75,11 +77,19 @@ class ControlDesk:
 
     async def promote(self, ref: str, *, actor: str, reason: str) -> LiveRecord:
         """Make the DNA that `ref` names live."""
-        return await self._plane.live.promote(ref, actor=actor, reason=reason)
+        record = await self._plane.live.promote(ref, actor=actor, reason=reason)
+        await self._plane.rollouts.notice_exchange(actor=actor)
+        return record
 
     async def roll_back(self, *, actor: str, reason: str) -> LiveRecord:
         """Make the DNA that was live before live again."""
-        return await self._plane.live.roll_back(actor=actor, reason=reason)
+        record = await self._plane.live.roll_back(actor=actor, reason=reason)
+        await self._plane.rollouts.notice_exchange(actor=actor)
+        return record
+
+    @property
+    def rollouts(self) -> Rollouts:
+        return self._plane.rollouts
 
     async def metrics(self) -> Mapping[str, Any]:
         """Counts of replicas and stores."""
@@ -129,6 +139,20 @@ class EvolutionDesk:
         """The outcomes that campaigns search on, where the request names none."""
         return load_pool(self._plane.services.home).table
 
+    def candidate_commit(self) -> str | None:
+        """The commit that a rollout is about to make live; None when none is."""
+        active = self._plane.rollouts.active
+        return None if active is None else active.candidate.commit
+
+    async def stop_rollout(self, principal: Principal, reason: str) -> dict[str, Any]:
+        """End the rollout that is under way; what is live."""
+        active = self._plane.rollouts.active
+        if active is not None:
+            await self._plane.rollouts.stop(active.id, actor=principal.key_id, reason=reason)
+        return live_view(self._plane.services.live.record)
+
     async def roll_back(self, principal: Principal, reason: str) -> dict[str, Any]:
         """Make the DNA that was live before live again."""
-        return live_view(await self._plane.live.roll_back(actor=principal.key_id, reason=reason))
+        record = await self._plane.live.roll_back(actor=principal.key_id, reason=reason)
+        await self._plane.rollouts.notice_exchange(actor=principal.key_id)
+        return live_view(record)

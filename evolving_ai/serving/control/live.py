@@ -1,15 +1,16 @@
-"""Exchanging what is live: find or fit the snapshot, write the record, tell every replica."""
+"""Exchanging what is live, and the candidate beside it: fit the snapshot, write the record, tell every replica."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from evolving_ai.decision.fitting import fit_genes
 from evolving_ai.domain.dna import Commit, Genome
-from evolving_ai.errors import CorruptionError, DataError, UsageError
+from evolving_ai.errors import CorruptionError, DataError, StorageError, UsageError
 from evolving_ai.serving.envelope import Caller, pack, unpack
 from evolving_ai.wiring.control import ControlServices
-from evolving_ai.wiring.live_record import LiveRecord, genome_json
+from evolving_ai.wiring.live_record import CanaryVersion, LiveRecord, genome_json
 from evolving_ai.wiring.pool import load_pool
 
 __all__ = ["LiveExchange", "live_view"]
@@ -55,6 +56,60 @@ class LiveExchange:
             )
             return await self._published(record)
 
+    async def begin_canary(self, rollout: str, commit: Commit, share: float) -> LiveRecord:
+        """Let `commit` decide a share of the requests. UsageError when it is live, or another rollout has begun."""
+        async with self._turn:
+            record = self._services.live.record
+            if record.current.dna_hash == commit.genome.hash:
+                raise UsageError(f"DNA {commit.genome.hash[:12]} is live already")
+            if record.canary is not None and record.canary.rollout != rollout:
+                raise UsageError(f"{record.canary.rollout} is under way: `evolving-ai rollout stop` ends it")
+            snapshot_hash = await self._snapshot_for(commit.genome)
+            genome = genome_json(commit.genome)
+            canary = CanaryVersion(rollout, share, commit.hash, commit.genome.hash, snapshot_hash, genome)
+            return await self._published(await asyncio.to_thread(self._services.live.let_decide, canary))
+
+    async def resize_canary(self, rollout: str, share: float) -> bool:
+        """Give the candidate of `rollout` another share; False when it is not there any more."""
+        async with self._turn:
+            canary = self._services.live.record.canary
+            if canary is None or canary.rollout != rollout:
+                return False
+            resized = replace(canary, share=share)
+            await self._published(await asyncio.to_thread(self._services.live.let_decide, resized))
+            return True
+
+    async def promote_canary(self, rollout: str, *, actor: str, reason: str) -> bool:
+        """Make the candidate of `rollout` live, with the snapshot that it was tried with; False when it is gone."""
+        async with self._turn:
+            canary = self._services.live.record.canary
+            if canary is None or canary.rollout != rollout:
+                return False
+            commit = await asyncio.to_thread(self._services.history.resolve, canary.commit)
+            record = await asyncio.to_thread(
+                lambda: self._services.live.promote(commit, canary.snapshot_hash, actor=actor, reason=reason)
+            )
+            await self._published(record)
+            return True
+
+    async def end_canary(self, rollout: str) -> bool:
+        """Let the live DNA decide everything again; False when the candidate is gone already.
+
+        Replicas are told also when that cannot be written down (StorageError then: try again): a harmful candidate
+        must not go on because a disk is full.
+        """
+        async with self._turn:
+            record = self._services.live.record
+            if record.canary is None or record.canary.rollout != rollout:
+                return False
+            try:
+                ended = await asyncio.to_thread(self._services.live.let_decide, None)
+            except StorageError:
+                await self._tell({"live": record.with_canary(None).to_json()})
+                raise
+            await self._published(ended)
+            return True
+
     async def refit(self, snapshot_hash: str, dna_hash: str) -> bool:
         """Exchange the snapshot of the live DNA; False when other DNA is live by now."""
         async with self._turn:
@@ -72,6 +127,7 @@ class LiveExchange:
     async def _published(self, record: LiveRecord) -> LiveRecord:
         await self._tell({"live": record.to_json()})
         kept = {record.current.snapshot_hash, *(version.snapshot_hash for version in record.previous)}
+        kept |= set() if record.canary is None else {record.canary.snapshot_hash}
         await asyncio.to_thread(self._services.snapshots.prune, kept, keep=_KEPT_SNAPSHOTS)
         return record
 

@@ -19,9 +19,11 @@ from evolving_ai.errors import CorruptionError, EvolvingAIError, PlatformError, 
 from evolving_ai.router.catalog import Catalog
 from evolving_ai.security.audit_kinds import AuditKind
 from evolving_ai.serving.control.api import build_api
+from evolving_ai.serving.control.gatekeeper import Gatekeeper, GatesProcess
 from evolving_ai.serving.control.http import answer_envelope
 from evolving_ai.serving.control.live import LiveExchange
 from evolving_ai.serving.control.replicas import Replicas
+from evolving_ai.serving.control.rollouts import Rollouts
 from evolving_ai.serving.envelope import Caller, Envelope, pack, unpack
 from evolving_ai.serving.spend_messages import SpendDesk
 from evolving_ai.stores.outcome_codec import check_payload, encode_outcomes, read_header
@@ -51,11 +53,19 @@ class Broadcast(Protocol):
 class ControlPlane:
     """Answers by `call`, and serves the API by `app`. `start` opens the databases, `stop` closes them."""
 
-    def __init__(self, home: Path, broadcast: Broadcast, learner: Caller, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        broadcast: Broadcast,
+        learner: Caller,
+        clock: Clock | None = None,
+        gatekeeper: Gatekeeper | None = None,
+    ) -> None:
         self._home = home
         self._broadcast = broadcast
         self._learner = learner
         self._clock = clock or SystemClock()
+        self._gatekeeper = gatekeeper or GatesProcess()
         self._stack = contextlib.ExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._change = asyncio.Lock()
@@ -82,7 +92,8 @@ class ControlPlane:
             await asyncio.to_thread(self._stack.close)
             raise
         self.app = build_api(self)
-        self._tasks = [asyncio.create_task(self._expire()), asyncio.create_task(self._compact())]
+        loops = (self._expire(), self._compact(), self.rollouts.run())
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def _open(self) -> None:
         self.services: ControlServices = await asyncio.to_thread(
@@ -94,6 +105,8 @@ class ControlPlane:
         await asyncio.to_thread(self.services.live.reconcile)
         await asyncio.to_thread(self._audit_start)
         await asyncio.to_thread(self._keep_access)
+        self.rollouts = Rollouts(self.services, self.live, self._gatekeeper)
+        await self.rollouts.resume()
 
     async def stop(self) -> None:
         """Answer what was asked, within seconds, and close the databases; what was acknowledged is on the disk."""
@@ -101,6 +114,7 @@ class ControlPlane:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.rollouts.stop_gating()
         if self._calls:
             await asyncio.wait(self._calls, timeout=_LAST_CALLS_S)
         await asyncio.to_thread(self._stack.close)
@@ -170,6 +184,7 @@ class ControlPlane:
             return pack({"is_new": False, "damage": str(exc)})
         outcomes = OutcomeBatch(batch.head["replica"], batch.head["sequence"], batch.body)
         is_new = await asyncio.to_thread(self.services.outcomes.append, outcomes)
+        self.rollouts.heard()
         return pack({"is_new": is_new})
 
     async def _settle(self, batch: Envelope) -> bytes:

@@ -34,12 +34,21 @@ class Services:
         self.live = "main"
         self.rolled_back: list[tuple[Principal, str]] = []
         self.has_earlier = True
+        self.candidate: str | None = None
+        self.stopped: list[str] = []
 
     def live_commit(self) -> str:
         return self.live
 
     def training_table(self) -> Path | None:
         return Path("/data/table.parquet")
+
+    def candidate_commit(self) -> str | None:
+        return self.candidate
+
+    async def stop_rollout(self, principal: Principal, reason: str) -> dict[str, Any]:
+        self.stopped.append(reason)
+        return {"commit": "live"}
 
     async def roll_back(self, principal: Principal, reason: str) -> dict[str, Any]:
         if not self.has_earlier:
@@ -185,6 +194,25 @@ def test_live_dna_that_was_made_from_a_winner_is_rolled_back(
     edited = history.change(branch_of(campaign), {"features.bits": 10}, author="a", message="m")
     services.live = edited.hash
     assert client.ask("POST", f"/rollback/{campaign}").status_code == 200
+
+
+def test_a_winner_that_is_being_rolled_out_is_taken_back_from_the_rollout(
+    client: Client, services: Services, campaign: str, history: DnaHistory
+) -> None:
+    services.live = history.resolve("main").hash
+    services.candidate = win(history, campaign, 0.25).hash
+    answer = client.ask("POST", f"/rollback/{campaign}")
+    assert (answer.status_code, answer.json()) == (200, {"id": campaign, "live": {"commit": "live"}})
+    assert (services.stopped, services.rolled_back) == ([f"rollback of campaign {campaign}"], [])
+
+
+def test_a_rollout_of_other_dna_is_left_alone(
+    client: Client, services: Services, campaign: str, history: DnaHistory
+) -> None:
+    services.live = win(history, campaign, 0.25).hash
+    services.candidate = history.resolve("main").hash
+    assert client.ask("POST", f"/rollback/{campaign}").status_code == 200
+    assert (services.stopped, len(services.rolled_back)) == ([], 1)
 
 
 def test_live_dna_of_another_origin_stays_live(
