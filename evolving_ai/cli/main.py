@@ -36,6 +36,7 @@ PROGRAM = "evolving-ai"
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("evolving_ai.cli.commands.up", "Start the platform."),
+    "demo": ("evolving_ai.cli.commands.demo", "Show the whole loop on real data, within minutes."),
     "down": ("evolving_ai.cli.commands.down", "Stop the platform."),
     "restart": ("evolving_ai.cli.commands.restart", "Replace replicas without losing a request."),
     "status": ("evolving_ai.cli.commands.status", "Show what runs, and the memory it takes."),
@@ -48,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("evolving_ai.cli.commands.replay", "Decide recorded requests with a DNA; write the decisions."),
     "bench": ("evolving_ai.cli.commands.bench", "Measure against the bars, and print how each fared."),
     "dna": ("evolving_ai.cli.commands.dna", "Inspect and change DNA: log, show, diff, branch, commit, revert."),
+    "rollout": ("evolving_ai.cli.commands.rollout", "Let DNA go live by gates and a canary, or go back."),
     "keys": ("evolving_ai.cli.commands.keys", "Create, list, rotate and revoke API keys."),
     "budget": ("evolving_ai.cli.commands.budget", "Limit what keys and tenants may spend."),
     "cost": ("evolving_ai.cli.commands.cost", "Show what was spent."),

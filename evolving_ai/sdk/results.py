@@ -299,17 +299,18 @@ class GuardRail(_Result):
 
 
 class Transition(_Result):
-    """A step of a rollout: where it went, with which share of the requests, why, and on what evidence."""
+    """A step of a rollout: where it went, with which share of the requests, by whom, why, and on what evidence."""
 
     at: str
     state: str
     share: float | None = None
+    actor: str = ""
     reason: str = ""
-    evidence: Any = None
+    evidence: dict[str, Any] = Field(default_factory=dict)
 
 
 class Exchange(_Result):
-    """How fast harm was ended: from the breach until every replica was told."""
+    """How fast a rollback was: from the verdict until every replica was told."""
 
     breach_at: str
     told_at: str
@@ -320,9 +321,9 @@ class Rollout(_Result):
     """A DNA on its way to be live.
 
     `state` is `gating`, `awaiting_approval`, `canary`, or how it ended: `promoted`, `rolled_back`, `refused` by a gate,
-    or `stopped`. `stage` counts the plan's stages from 0, `share` is that of the requests which the candidate decides
-    now (both None outside the canary), `requests` counts those of each arm, `history` holds about 200 moments of the
-    evidence. `exchange` is None unless harm was found.
+    or `stopped`; `reason` is why it stands there. `stage` counts the plan's stages from 0; `share` is that of the
+    requests which the candidate decides now (None outside the canary), `requests` counts those of each arm, `history`
+    holds a few hundred moments of the evidence. `exchange` is None unless it was rolled back.
     """
 
     id: str

@@ -236,7 +236,7 @@ def _add_rollouts(app: FastAPI) -> None:
 
     @app.get("/api/v1/rollouts")
     async def rollouts() -> dict[str, Any]:
-        shown = [rollout_view("ro-2"), rollout_view(state="refused")]
+        shown = [rollout_view("rollout-0000000002"), rollout_view(state="refused")]
         return {"rollouts": [{**view, "history": []} for view in shown]}
 
     @app.get("/api/v1/rollouts/{rollout_id}")

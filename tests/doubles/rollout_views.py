@@ -36,10 +36,10 @@ def rail_view(name: RailName = RailName.QUALITY, **fields: Any) -> dict[str, Any
 
 def transition_view(state: str, *, share: float | None = None, reason: str = "") -> dict[str, Any]:
     """A step."""
-    return {"at": _AT, "state": state, "share": share, "reason": reason, "evidence": []}
+    return {"at": _AT, "state": state, "share": share, "reason": reason, "actor": "local-admin", "evidence": {}}
 
 
-def rollout_view(rollout_id: str = "ro-1", state: str = "canary", **fields: Any) -> dict[str, Any]:
+def rollout_view(rollout_id: str = "rollout-0000000001", state: str = "canary", **fields: Any) -> dict[str, Any]:
     """A rollout in its first stage, unless `fields` say otherwise."""
     is_canary = state == "canary"
     return {
