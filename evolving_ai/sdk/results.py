@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "Arm",
+    "Assignment",
     "Attempt",
     "Budget",
     "Candidate",
@@ -148,6 +149,14 @@ class Feedback(_Result):
     comment: str | None = None
 
 
+class Assignment(_Result):
+    """The arm of a rollout that a request was in; `share` is the probability with which it was the canary."""
+
+    rollout: str
+    is_canary: bool
+    share: float
+
+
 class Decision(_Result):
     """A decision explained: what was known, what was chosen, with which propensity, and what came of it."""
 
@@ -173,6 +182,7 @@ class Decision(_Result):
     score: float | None = None
     tags: list[str] = Field(default_factory=list)
     content: str | None = None
+    assignment: Assignment | None = None
     feedback: Feedback | None = None
 
     @property

@@ -34,6 +34,7 @@ from evolving_ai.serving.api.evolution import (
     StartRequest,
 )
 from evolving_ai.serving.api.keys import CreateKeyRequest, KeysView, KeyView, NewKeyView, RotateKeyRequest
+from evolving_ai.serving.api.rollouts import RolloutList, RolloutReason, RolloutRequest, RolloutView
 from evolving_ai.serving.api.system import SystemConfig, SystemConfigView, SystemMetrics
 from tests.doubles.rollout_views import rollout_view
 
@@ -166,6 +167,7 @@ def _decision(decision_id: str) -> dict[str, Any]:
         "score": None,
         "tags": ["nightly"],
         "content": None,
+        "assignment": {"rollout": "rollout-0000000001", "is_canary": True, "share": 0.1},
     }
 
 
@@ -230,26 +232,28 @@ def _add_dna(app: FastAPI) -> None:
 
 
 def _add_rollouts(app: FastAPI) -> None:
+    def view(rollout_id: str = "rollout-0000000001", state: str = "canary", **fields: Any) -> RolloutView:
+        return RolloutView(**rollout_view(rollout_id, state, **fields))
+
     @app.post("/api/v1/rollouts", status_code=202)
-    async def start(request: dict[str, Any]) -> dict[str, Any]:
-        return rollout_view(state="gating", reason=request["reason"])
+    async def start(request: RolloutRequest) -> RolloutView:
+        return view(state="gating", reason=request.reason)
 
     @app.get("/api/v1/rollouts")
-    async def rollouts() -> dict[str, Any]:
-        shown = [rollout_view("rollout-0000000002"), rollout_view(state="refused")]
-        return {"rollouts": [{**view, "history": []} for view in shown]}
+    async def rollouts() -> RolloutList:
+        return RolloutList(rollouts=[view("rollout-0000000002", history=[]), view(state="refused", history=[])])
 
     @app.get("/api/v1/rollouts/{rollout_id}")
-    async def status(rollout_id: str) -> dict[str, Any]:
-        return rollout_view(rollout_id)
+    async def status(rollout_id: str) -> RolloutView:
+        return view(rollout_id)
 
     @app.post("/api/v1/rollouts/{rollout_id}/approve")
-    async def approve(rollout_id: str) -> dict[str, Any]:
-        return rollout_view(rollout_id)
+    async def approve(rollout_id: str) -> RolloutView:
+        return view(rollout_id)
 
     @app.post("/api/v1/rollouts/{rollout_id}/stop")
-    async def stop(rollout_id: str, request: dict[str, Any]) -> dict[str, Any]:
-        return rollout_view(rollout_id, "stopped", reason=request["reason"])
+    async def stop(rollout_id: str, request: RolloutReason) -> RolloutView:
+        return view(rollout_id, "stopped", reason=request.reason)
 
 
 def _add_system(app: FastAPI) -> None:

@@ -94,6 +94,7 @@ def test_feedback_and_the_decision_that_it_is_about(call: Caller) -> None:
     assert decision.feedback == said
     assert decision.chosen.model == "small"
     assert decision.attempts[0].cost_usd == Decimal("0.000123")
+    assert (decision.assignment.rollout, decision.assignment.is_canary) == ("rollout-0000000001", True)
     assert decision.seed == 7, "fields that this release has no name for stay reachable"
 
 
