@@ -6,14 +6,13 @@ They die with the supervisor, also when that is killed with -9.
 
 import contextlib
 import json
-import os
-import signal
 import subprocess  # nosec B404 - our own command lines
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 from evolving_ai._common.clock import Clock
 from evolving_ai._common.port_owner import port_owner
@@ -33,6 +32,8 @@ __all__ = [
 _END_S = 3.0
 _POLL_S = 0.05
 _REPLAY_START_S = 60.0
+_SHORTEST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
 
 
 class SocketHolder:
@@ -86,12 +87,65 @@ class SocketHolder:
         self.port = int(line.split()[1])
 
 
-class ReplayProviders(NamedTuple):
-    """The process of the replay providers, and the base URL of each model's."""
+class ReplayProviders:
+    """The process of the replay providers, and the base URL of each model's: made by `replay_providers`."""
 
-    pid: int
-    ready_file: Path
-    base_urls: Mapping[str, str]
+    def __init__(self, command: Sequence[str], ready_file: Path, log: Path, clock: Clock) -> None:
+        self.ready_file = ready_file
+        self.base_urls: Mapping[str, str] = {}
+        self._command = [*command, "--ready-file", str(ready_file)]
+        self._log = log
+        self._clock = clock
+        self._pause_s = 0.0
+        self._started_s = 0.0
+        self._stack = contextlib.ExitStack()
+        self._process: Any = None
+
+    @property
+    def pid(self) -> int:
+        """The process, now."""
+        return int(self._process.pid)
+
+    def start(self, check: Callable[[], None]) -> None:
+        """Start it, and wait until it answers. PlatformError when it does not; `check` may raise meanwhile."""
+        self._start("wb")
+        give_up_s = self._started_s + _REPLAY_START_S
+        pause = threading.Event()
+        while not self.ready_file.exists():
+            check()
+            if self._process.poll() is not None:
+                raise PlatformError(f"the replay providers did not start: {_last_words(self._log)}")
+            if self._clock.monotonic_s() > give_up_s:
+                raise PlatformError(f"the replay providers did not start within {_REPLAY_START_S:g} s: see {self._log}")
+            pause.wait(_POLL_S)
+        self.base_urls = json.loads(self.ready_file.read_bytes())["models"]
+
+    def keep(self) -> bool:
+        """Start it again, at the same addresses, if it has ended; whether that was done. It answers a moment later.
+
+        One that ends again and again is left alone for longer each time, up to a minute. Faults that were ordered
+        are forgotten.
+        """
+        lived_s = self._clock.monotonic_s() - self._started_s
+        if self._process.poll() is None:
+            self._pause_s = 0.0 if lived_s > _LONGEST_PAUSE_S else self._pause_s
+            return False
+        if lived_s < self._pause_s:
+            return False
+        self._pause_s = min(max(_SHORTEST_PAUSE_S, 2 * self._pause_s), _LONGEST_PAUSE_S)
+        ports = (str(urlsplit(self.base_urls[model]).port) for model in sorted(self.base_urls))
+        self._start("ab", "--ports", *ports)
+        return True
+
+    def _start(self, mode: str, *further: str) -> None:
+        self.end()
+        self._started_s = self._clock.monotonic_s()
+        with self._log.open(mode) as said:
+            child = _child([*self._command, *further], stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+            self._process = self._stack.enter_context(child)
+
+    def end(self) -> None:
+        self._stack.close()
 
 
 def check_port(reason: str, bind: str, port: int) -> PlatformError:
@@ -107,20 +161,14 @@ def replay_providers(
     folder: Path, table: Path, latency_scale: float, log: Path, clock: Clock, check: Callable[[], None]
 ) -> Iterator[ReplayProviders]:
     """Replay providers over `table`, ready to answer. `check` is called while they start, and may raise."""
-    ready = folder / "replay.json"
     command = [sys.executable, "-m", "evolving_ai.serving.replay_provider", "--table", str(table)]
-    command += ["--first-port", "0", "--latency-scale", str(latency_scale), "--ready-file", str(ready)]
-    with log.open("wb") as said, _child(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:
-        give_up_s = clock.monotonic_s() + _REPLAY_START_S
-        pause = threading.Event()
-        while not ready.exists():
-            check()
-            if process.poll() is not None:
-                raise PlatformError(f"the replay providers did not start: {_last_words(log)}")
-            if clock.monotonic_s() > give_up_s:
-                raise PlatformError(f"the replay providers did not start within {_REPLAY_START_S:g} s: see {log}")
-            pause.wait(_POLL_S)
-        yield ReplayProviders(process.pid, ready, json.loads(ready.read_bytes())["models"])
+    command += ["--latency-scale", str(latency_scale)]
+    providers = ReplayProviders(command, folder / "replay.json", log, clock)
+    try:
+        providers.start(check)
+        yield providers
+    finally:
+        providers.end()
 
 
 class Preparation:
@@ -164,8 +212,7 @@ def _child(command: list[str], **options: Any) -> Iterator[Any]:
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGTERM)
+        process.terminate()  # nothing happens to one that has ended: its number may be another's by now
         try:
             process.wait(_END_S)
         except subprocess.TimeoutExpired:

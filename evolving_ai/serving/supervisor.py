@@ -24,7 +24,7 @@ from evolving_ai._common.processes import end_marked
 from evolving_ai._common.stop_request import StopRequest
 from evolving_ai.errors import PlatformError
 from evolving_ai.home import HOME_VARIABLE
-from evolving_ai.serving.children import SocketHolder, check_port, preparation, replay_providers
+from evolving_ai.serving.children import ReplayProviders, SocketHolder, check_port, preparation, replay_providers
 from evolving_ai.serving.listener import LISTENER_VARIABLE
 from evolving_ai.serving.listener_host import open_listener
 from evolving_ai.serving.process_log import log_folder, rotate_logs, serve_log_folder
@@ -135,6 +135,7 @@ class _Platform:
         self._note = note
         self._children: dict[str, int] = {}
         self._holder: SocketHolder | None = None
+        self._replay: ReplayProviders | None = None
         self._state = PlatformState(
             pid=os.getpid(),
             started=clock.now().isoformat(timespec="seconds"),
@@ -189,9 +190,9 @@ class _Platform:
                 self._clock,
                 self._request.check,
             )
-            providers = stack.enter_context(started)
-            self._children["replay"] = providers.pid
-            replay_file = providers.ready_file
+            self._replay = stack.enter_context(started)
+            self._children["replay"] = self._replay.pid
+            replay_file = self._replay.ready_file
         if not spec.prepares:
             return lambda: None
         begun = stack.enter_context(preparation(spec.home, replay_file, logs / "prepare.log"))
@@ -246,10 +247,9 @@ class _Platform:
                 self._note("the holder of the listening socket had ended: another took its place")
                 self._children["listener"] = self._holder.pid
                 self._save_children()
-            replay = self._children.get("replay")
-            if replay is not None and not _is_alive(replay):
-                self._note("the replay providers have ended: `evolving-ai down` and `up` start them again")
-                del self._children["replay"]
+            if self._replay is not None and self._replay.keep():
+                self._note("the replay providers had ended: they are started again, at the same addresses")
+                self._children["replay"] = self._replay.pid
                 self._save_children()
 
     def _save_children(self) -> None:
@@ -303,13 +303,6 @@ def _free_port(bind: str, port: int) -> int:
     except (OSError, socket.gaierror) as exc:
         reason = f"{errno.errorcode.get(exc.errno or 0, 'EINVAL')} {exc.strerror or exc}"
         raise check_port(reason, bind, port) from exc
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        return (Path("/proc") / str(process_id) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def _reason(message: str) -> str:

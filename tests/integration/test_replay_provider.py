@@ -338,13 +338,20 @@ def test_a_port_that_is_taken_is_said_in_one_line(running: Running, tmp_path: Pa
     other.mkdir()
     port = running.urls["small-7b"].split(":")[-1].removesuffix("/v1")
 
-    failed = subprocess.run(
-        [*command(other, 0.0), "--first-port", port], capture_output=True, text=True, timeout=START_S
-    )
+    failed = subprocess.run([*command(other, 0.0), "--ports", port], capture_output=True, text=True, timeout=START_S)
 
     assert failed.returncode == 1
-    assert failed.stderr == f"error: port {port} of 127.0.0.1 is not free: choose another --first-port, or 0 for any\n"
+    assert failed.stderr == f"error: port {port} of 127.0.0.1 is not free: choose other --ports, or 0 for any\n"
     assert not (other / "ready.json").exists()
+
+
+def test_another_number_of_ports_than_models_is_said_in_one_line(tmp_path: Path) -> None:
+    failed = subprocess.run(
+        [*command(tmp_path, 0.0), "--ports", "0", "0", "0"], capture_output=True, text=True, timeout=START_S
+    )
+
+    assert failed.returncode == 2
+    assert failed.stderr == "error: 3 ports were given for 2 models: expected one for each, or the first\n"
 
 
 def test_a_table_that_is_missing_is_said_in_one_line(tmp_path: Path) -> None:

@@ -15,14 +15,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to end; the exit code."""
     parser = argparse.ArgumentParser(prog="replay_provider", description="Answers recorded outcomes as if by models.")
     parser.add_argument("--table", type=Path, required=True, help="Parquet table of outcomes")
-    parser.add_argument("--first-port", type=int, default=0, help="port of the first model; 0: any free ports")
+    ports = "port of each model, or of the first, then those after it; 0: any free ports"
+    parser.add_argument("--ports", type=int, nargs="+", default=[0], metavar="PORT", help=ports)
     parser.add_argument("--latency-scale", type=_scale, default=1.0, help="0: at once, 1: as fast as such models are")
     parser.add_argument("--ready-file", type=Path, required=True, help="written when every port answers")
     options = parser.parse_args(arguments)
     try:
         run_replay_providers(
             options.table,
-            first_port=options.first_port,
+            ports=options.ports,
             latency_scale=options.latency_scale,
             ready_file=options.ready_file,
         )

@@ -1,10 +1,13 @@
 """Processes that are killed with -9 under a small load: what was not theirs goes on, and they come back."""
 
 import asyncio
+import os
+import signal
 from decimal import Decimal
 
 import pytest
 
+from evolving_ai.wiring.platform_state import read_state
 from tests.integration.installation.installed import Installed, until
 from tests.integration.installation.traffic import CLIENTS, Traffic
 
@@ -67,6 +70,18 @@ def test_traffic_goes_on_while_control_is_killed_and_away(platform: Installed) -
 
     assert traffic.failed == {}
     assert_budget_holds(platform, scope, traffic)
+
+
+def test_killed_replay_providers_come_back_where_they_were(platform: Installed) -> None:
+    victim = platform.state.children["replay"]
+    os.kill(victim, signal.SIGKILL)
+
+    def is_replaced() -> bool:
+        state = read_state(platform.home)
+        return state is not None and state.children["replay"] != victim
+
+    until(is_replaced, 30, "the replay providers are started again")
+    until(lambda: platform.chat("Are you back?").status_code == 200, 30, "they answer")
 
 
 def assert_budget_holds(platform: Installed, scope: str, traffic: Traffic) -> None:
