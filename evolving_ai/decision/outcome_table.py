@@ -19,7 +19,22 @@ from evolving_ai._common.canonical import canonical_bytes, sha256_hex
 from evolving_ai.decision.features import RequestView
 from evolving_ai.errors import DataError
 
-__all__ = ["OutcomeTable", "RequestTable", "has_outcomes", "has_split", "load_outcomes", "load_requests"]
+__all__ = [
+    "TRAIN",
+    "VALIDATION",
+    "OutcomeTable",
+    "RequestTable",
+    "has_outcomes",
+    "has_split",
+    "load_outcomes",
+    "load_requests",
+    "splits_of",
+]
+
+TRAIN = "train"
+"""The split that policies are fitted on, and that campaigns search on."""
+VALIDATION = "validation"
+"""The split that a candidate is checked on before it may serve; a table may do without."""
 
 _LABEL_COLUMNS = ("source_task", "source")
 _REQUIRED = {"query_id": "string", "prompt": "string", "model": "string"}
@@ -110,6 +125,16 @@ def has_split(path: Path, split: str) -> bool:
     """Whether the table has rows of that split; DataError when it is no table, or has no column of splits."""
     _check_columns(path, _schema(path), split, (), ())
     return bool(pc.any(pc.equal(pq.read_table(path, columns=["split"])["split"].cast(pa.string()), split)).as_py())
+
+
+def splits_of(path: Path) -> frozenset[str] | None:
+    """The splits that have rows; None where the table has no column of splits. DataError when it is no table."""
+    schema = _schema(path)
+    if "split" not in schema.names:
+        return None
+    _check_columns(path, schema, TRAIN, (), ())
+    named = pq.read_table(path, columns=["split"])["split"].cast(pa.string()).drop_null()
+    return frozenset(pc.unique(named).to_pylist())
 
 
 def load_outcomes(path: Path, *, split: str | None, context: Sequence[str] = ()) -> OutcomeTable:

@@ -14,17 +14,16 @@ import numpy as np
 
 from evolving_ai._common.files import disk_errors
 from evolving_ai.decision.fitting import Fitter
-from evolving_ai.decision.outcome_table import OutcomeTable, has_split, load_outcomes
+from evolving_ai.decision.outcome_table import TRAIN, OutcomeTable, has_split, load_outcomes
 from evolving_ai.decision.prior import price_snapshot, with_known_prices
 from evolving_ai.decision.snapshot import Snapshot
 from evolving_ai.domain.dna import Genome
 from evolving_ai.domain.money import TokenPrice
 from evolving_ai.errors import CorruptionError, DataError
 
-__all__ = ["SnapshotLibrary", "bootstrap_snapshot"]
+__all__ = ["SnapshotLibrary", "bootstrap_snapshot", "recorded_outcomes"]
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-_TRAIN = "train"
 
 
 class SnapshotLibrary:
@@ -95,16 +94,19 @@ def bootstrap_snapshot(
     Without a table, or when that knows no model of the pool, prices are all there is (`decision.prior`). DataError when
     the table cannot be read.
     """
-    outcomes = None if table is None else _outcomes_of(table, models)
+    outcomes = None if table is None else recorded_outcomes(table, models, TRAIN if _has_train(table) else None)
     if outcomes is None:
         return price_snapshot(genome, models, prices)
     fitted = Fitter(outcomes.with_models(models)).fit(genome.genes)
     return with_known_prices(fitted, prices)
 
 
-def _outcomes_of(path: Path, models: Sequence[str]) -> OutcomeTable | None:
-    """The rows to fit on, with the columns of the pool alone; None when nothing is recorded about any of it."""
-    table = load_outcomes(path, split=_TRAIN if _has_train(path) else None)
+def recorded_outcomes(path: Path, models: Sequence[str], split: str | None) -> OutcomeTable | None:
+    """The rows of `split` (None: of all), with the columns of the pool alone; None when they say nothing about it.
+
+    Queries without a recorded outcome of any of `models` are left out. DataError when the table cannot be read.
+    """
+    table = load_outcomes(path, split=split)
     columns = [column for column, model in enumerate(table.models) if model in set(models)]
     narrowed = dataclasses.replace(
         table,
@@ -119,6 +121,6 @@ def _outcomes_of(path: Path, models: Sequence[str]) -> OutcomeTable | None:
 
 def _has_train(path: Path) -> bool:
     try:
-        return has_split(path, _TRAIN)
+        return has_split(path, TRAIN)
     except DataError:  # it has no splits; whatever else is wrong is said when it is read
         return False
