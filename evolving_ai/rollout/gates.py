@@ -67,7 +67,7 @@ class GateName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """What a gate said: `detail` in one line for people, `figures` as finite numbers with their units in their names."""
+    """What a gate said: `detail` is one line for people, `figures` are finite, with their units in their names."""
 
     name: GateName
     passed: bool
