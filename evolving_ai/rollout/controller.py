@@ -19,6 +19,7 @@ from evolving_ai.rollout.yardstick import CAP_IN_MEANS, CostYardstick, PlainYard
 __all__ = ["RolloutController"]
 
 _MOST_POINTS = 256
+_FIRST_STRIDE = 8
 _GO_ON = Ruling(Verdict.GO_ON)
 _TYPICAL_SAVING = 0.3
 """As a share of the live DNA's cost: what the bettors on a saving believe in."""
@@ -48,7 +49,7 @@ class RolloutController:
 
     __slots__ = (
         "_canary", "_control", "_cost", "_errors", "_final", "_history", "_latency", "_plan", "_quality", "_rails",
-        "_stage_start", "_stride", "stage",
+        "_stage_requests", "_stride", "stage",
     )  # fmt: skip
 
     def __init__(self, plan: RolloutPlan) -> None:
@@ -57,10 +58,10 @@ class RolloutController:
         self._quality, self._cost, self._latency, self._errors = self._rails
         self._canary = 0
         self._control = 0
-        self._stage_start = 0
+        self._stage_requests = 0
         self._final: Ruling | None = None
         self._history: list[HistoryPoint] = []
-        self._stride = 1
+        self._stride = _FIRST_STRIDE
         self.stage = 0
 
     @property
@@ -99,14 +100,16 @@ class RolloutController:
             self._latency.observe(latency_s, is_canary=is_canary, share=share)
         if has_failed is not None:
             self._errors.observe(float(has_failed), is_canary=is_canary, share=share)
-            self._count(is_canary=is_canary)
+            self._count(is_canary=is_canary, share=share)
         ruling = self._ruling()
         if ruling.verdict in (Verdict.PROMOTE, Verdict.ROLL_BACK):
             self._final = ruling
             self._note()
         return ruling
 
-    def _count(self, *, is_canary: bool) -> None:
+    def _count(self, *, is_canary: bool, share: float) -> None:
+        # One that was assigned before the share grew is evidence, but tells nothing of how the new share is borne.
+        self._stage_requests += share == self.share
         if is_canary:
             self._canary += 1
         else:
@@ -131,7 +134,7 @@ class RolloutController:
             return Ruling(Verdict.ROLL_BACK, breach_reason(self.evidence(), self._canary))
         requests = self._canary + self._control
         stages = self._plan.stages
-        has_grown_up = requests - self._stage_start >= stages[self.stage].min_requests
+        has_grown_up = self._stage_requests >= stages[self.stage].min_requests
         if has_grown_up and self.stage < len(stages) - 1:
             return self._grown(requests)
         if (
@@ -151,14 +154,14 @@ class RolloutController:
             return Ruling(Verdict.ROLL_BACK, unproven_reason(self.evidence(), requests))
         before = self.share
         self.stage += 1
-        self._stage_start = requests
+        self._stage_requests = 0
         return Ruling(Verdict.GROW, growth_reason(before, self.share, requests))
 
     def to_json(self) -> dict[str, Any]:
         """A checkpoint: what `from_json` goes on from, exactly."""
         return {
             "stage": self.stage,
-            "stage_start": self._stage_start,
+            "stage_requests": self._stage_requests,
             "canary": self._canary,
             "control": self._control,
             "stride": self._stride,
@@ -179,7 +182,7 @@ class RolloutController:
 
     def _restore(self, document: Mapping[str, Any]) -> None:
         self.stage = range(len(self._plan.stages)).index(document["stage"])
-        self._stage_start = int(document["stage_start"])
+        self._stage_requests = int(document["stage_requests"])
         self._canary = int(document["canary"])
         self._control = int(document["control"])
         self._stride = int(document["stride"])

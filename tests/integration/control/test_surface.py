@@ -143,7 +143,6 @@ def test_no_body_whatever_it_holds_is_answered_but_as_a_fault_of_the_caller(worl
         ("PUT", "/api/v1/dna/live", ("not_found",)),
         ("GET", "/api/v1/dna/nothing", ("not_found",)),
         ("POST", "/api/v1/dna/live", ("method_not_allowed",)),
-        ("GET", "/api/v1/rollouts", ("not_found",)),
         ("GET", "/api/v1/budgets/cost?since=yesterday", ("invalid_request",)),
         ("GET", "/api/v1/budgets/cost?by=colour", ("invalid_request",)),
         ("GET", "/api/v1/audit/entries?limit=-1", ("invalid_request",)),
