@@ -105,6 +105,9 @@ class Settings(_Section):
         default="refuse", description="A target without a price: refused, or charged like the dearest of the others."
     )
     replay: ReplaySettings = ReplaySettings()
+    learning: StrictBool = Field(
+        default=True, description="Whether the live policy learns from rated outcomes; false: it stays as fitted."
+    )
     limits: LimitSettings = LimitSettings()
     record_content: tuple[str, ...] = Field(default=(), description="Tenants whose prompts and answers are stored.")
 

@@ -18,6 +18,7 @@ from evolving_ai.decision.learning.live_learner import LearnerSettings, LiveLear
 from evolving_ai.domain.dna import Genome
 from evolving_ai.errors import EvolvingAIError, PlatformError, UsageError
 from evolving_ai.serving.envelope import Caller, pack, unpack
+from evolving_ai.settings import load_settings
 from evolving_ai.stores.outcome_codec import decode_outcomes
 from evolving_ai.stores.ports import OutcomeCursor
 from evolving_ai.wiring.live_record import LiveRecord
@@ -59,7 +60,10 @@ class Learner:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to learn, from where an earlier learner stopped."""
+        """Begin to learn, from where an earlier learner stopped; nothing where the settings say so."""
+        if not (await asyncio.to_thread(load_settings, self._home)).learning:
+            _LOG.info("nothing is learned: the settings say so")
+            return
         self._cursor = self._kept_cursor()
         self._task = asyncio.create_task(self._run())
 
