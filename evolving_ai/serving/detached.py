@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess  # nosec B404 - our own command lines
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,16 @@ __all__ = ["start_detached"]
 _END_S = 60.0
 
 
-def start_detached(home: Path, arguments: Sequence[str], *, note: Callable[[str], None]) -> PlatformState:
+def start_detached(
+    home: Path,
+    arguments: Sequence[str],
+    *,
+    note: Callable[[str], None],
+    environment: Mapping[str, str] | None = None,
+) -> PlatformState:
     """Start `evolving-ai up` for `home` with `arguments` and wait until it is healthy; what `run.json` says then.
 
+    `environment` is what it sees (default: this process's).
     The error that ended it, as it raised it, when it does not become healthy. KeyboardInterrupt ends it again.
     """
     log = log_folder(home) / "up.log"
@@ -35,6 +42,7 @@ def start_detached(home: Path, arguments: Sequence[str], *, note: Callable[[str]
             stderr=said,
             start_new_session=True,
             pass_fds=(theirs,),
+            env=environment,
         )
     os.close(theirs)
     try:
