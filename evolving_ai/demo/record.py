@@ -79,7 +79,9 @@ class OutageFigures:
 class DemoRecord:
     """Filled step by step. `front` holds (cost, quality) of the candidates that the campaign kept, `candidates` of all.
 
-    `lineage` holds commits, the oldest first, as `GET /api/v1/dna/log` shows them.
+    `lineage` holds commits, the oldest first, as `evolving-ai dna log --json` shows them. `gain`: how many points
+    of 100 the evolved DNA is better than the seed on the same questions, with the ends of its 95 % interval.
+    `failures`: how many requests failed, by reason.
     """
 
     started: str = ""
@@ -96,6 +98,8 @@ class DemoRecord:
     traffic: list[TrafficSecond] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     lineage: list[Mapping[str, Any]] = field(default_factory=list)
+    gain: tuple[float, float, float] | None = None
+    failures: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The document of `demo --json`."""

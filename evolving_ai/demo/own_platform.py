@@ -1,0 +1,187 @@
+"""The platform of a demonstration: started in its home over replay providers, asked over HTTP, ended.
+
+The rule kept here: no provider's key of the environment is used, and whatever ends the block, the platform is gone
+afterwards, unless it is to be kept.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from evolving_ai._common.clock import Clock
+from evolving_ai._common.files import write_atomically
+from evolving_ai._common.stop_request import StopRequest
+from evolving_ai.errors import EvolvingAIError, PlatformError
+from evolving_ai.serving.detached import start_detached
+from evolving_ai.serving.ending import end_platform
+from evolving_ai.serving.replay_provider.faults import FaultKind
+from evolving_ai.settings import CONFIG_VARIABLE
+from evolving_ai.wiring.platform_state import supervisor_of
+from evolving_ai.wiring.pool import load_pool, providers_in_environment
+
+__all__ = ["DemoPlatform", "quiet_environment", "started_platform", "write_settings"]
+
+_TIMEOUT_S = 60.0
+_CONNECT_TIMEOUT_S = 5.0
+_LOOK_EVERY_S = 0.2
+_MATPLOTLIB_VARIABLE = "MPLCONFIGDIR"
+
+
+class DemoPlatform:
+    """A platform that runs: asked at `url` with the administrator's key. Use it from one thread."""
+
+    def __init__(self, home: Path, url: str) -> None:
+        self.home = home
+        self.url = url
+        self.key = (home / "admin.token").read_text(encoding="utf-8").strip()
+        self._targets = {target.model: target for target in load_pool(home).targets}
+
+    def target_of(self, model: str) -> str:
+        """The name by which a model alone is asked."""
+        return self._targets[model].name
+
+    def check(self) -> None:
+        """PlatformError when the platform has ended."""
+        if supervisor_of(self.home) is None:
+            raise PlatformError(f"the platform ended before the demo did: see {self.home / 'logs'}")
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON object with which a request succeeds; PlatformError, in one line, for anything else."""
+        return _document(_answer(method, f"{self.url}{path}", body, self.key), f"{method} {path}")
+
+    def _faults_url(self, model: str) -> str:
+        return f"{str(self._targets[model].base_url).removesuffix('/v1')}/replay/faults"
+
+    def breakers(self, looks: int) -> Mapping[str, Mapping[str, str]]:
+        """By replica, the state of the breaker of each model, as far as `looks` connections find replicas."""
+        found: dict[str, dict[str, str]] = {}
+        for _ in range(looks):
+            with _client(self.key) as client:  # both questions on one connection, and so to one replica
+                replica = _document(_asked(client, "GET", f"{self.url}/api/v1/system/health"), "health")["replica"]
+                answer = _asked(client, "GET", f"{self.url}/api/v1/ai/providers")
+            providers = _document(answer, "providers")["providers"]
+            found[replica] = {
+                target["model"]: target["breaker"] for provider in providers for target in provider["targets"]
+            }
+        return found
+
+    def order_fault(self, model: str, kind: FaultKind, *, status: int | None = None) -> None:
+        """From now on every call of `model` fails so; `status` as `Fault` has it."""
+        body: dict[str, Any] = {"model": model, "kind": kind.value}
+        _document(_answer("POST", self._faults_url(model), body | ({"status": status} if status else {})), "a fault")
+
+    def clear_fault(self, model: str) -> None:
+        """Nothing that was ordered for `model` happens any more."""
+        _document(_answer("DELETE", self._faults_url(model), None, params={"model": model}), "the end of a fault")
+
+
+def _client(key: str | None) -> httpx.Client:
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return httpx.Client(headers=headers, timeout=httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S), trust_env=False)
+
+
+def _answer(
+    method: str,
+    url: str,
+    body: Mapping[str, Any] | None,
+    key: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> httpx.Response:
+    with _client(key) as client:
+        return _asked(client, method, url, body, params)
+
+
+def _asked(
+    client: httpx.Client,
+    method: str,
+    url: str,
+    body: Mapping[str, Any] | None = None,
+    params: Mapping[str, str] | None = None,
+) -> httpx.Response:
+    try:
+        return client.request(method, url, json=body, params=params)
+    except httpx.HTTPError as exc:
+        path = httpx.URL(url).path
+        raise PlatformError(f"{method} {path} got no answer ({type(exc).__name__}: {exc})") from exc
+
+
+def _document(answer: httpx.Response, what: str) -> dict[str, Any]:
+    shown = " ".join(answer.text[:300].split())
+    try:
+        document = answer.json()
+    except ValueError:
+        document = None
+    if not answer.is_success or not isinstance(document, dict):
+        raise PlatformError(f"{what} was answered {answer.status_code} {shown}")
+    return document
+
+
+def write_settings(home: Path, table: Path, latency_scale: float) -> None:
+    """Write the `config.yaml` of a home whose replay providers answer from `table`.
+
+    The live policy learns nothing: its visitors ask held-out questions, and what is compared is DNA, not who has seen
+    more of them.
+    """
+    replay = {"table": str(table), "latency_scale": latency_scale}
+    document = {"dashboard": False, "data": str(table), "learning": False, "replay": replay}
+    write_atomically(home / "config.yaml", json.dumps(document, indent=1).encode())  # JSON is YAML
+
+
+def quiet_environment(home: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` for a platform that replays: no provider's key, no other settings, no cache outside the home."""
+    keys = {each.api_key_env for each in providers_in_environment(environment).providers.values()}
+    left = {name: value for name, value in environment.items() if name not in keys and name != CONFIG_VARIABLE}
+    return {**left, _MATPLOTLIB_VARIABLE: str(home / "matplotlib")}
+
+
+@contextlib.contextmanager
+def started_platform(
+    home: Path, port: int, clock: Clock, request: StopRequest, *, keep: bool, note: Callable[[str], None]
+) -> Iterator[DemoPlatform]:
+    """A platform in `home`, healthy inside the block. `port` 0: a free one; `keep`: it goes on after a good end.
+
+    What `start_detached` raises when it cannot start; KeyboardInterrupt when `request` came meanwhile.
+    """
+    is_good = False
+    try:
+        environment = quiet_environment(home, os.environ)
+        with _ended_when_asked(home, request):
+            try:
+                state = start_detached(home, ["--port", str(port)], note=note, environment=environment)
+            except EvolvingAIError:
+                request.check()
+                raise
+        request.check()
+        yield DemoPlatform(home, state.url)
+        is_good = True
+    finally:
+        if not (keep and is_good):
+            end_platform(home, clock, note=note)
+
+
+@contextlib.contextmanager
+def _ended_when_asked(home: Path, request: StopRequest) -> Iterator[None]:
+    """Inside the block, which waits for the platform to start, a request to stop is passed on to its supervisor."""
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(_LOOK_EVERY_S):
+            if request.wait(0) and (supervisor := supervisor_of(home)) is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(supervisor, signal.SIGTERM)
+                return
+
+    watcher = threading.Thread(target=look, name="demo-start")
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
