@@ -87,7 +87,7 @@ class FollowView:
             note(f"`evolving-ai rollout approve {self._id}` lets it go on")
         if self._bar is not None:
             self._move_bar(view)
-        elif self._clock.monotonic_s() - self._last_line_s >= _LINE_EVERY_S:
+        elif not has_news and self._clock.monotonic_s() - self._last_line_s >= _LINE_EVERY_S:
             self._last_line_s = self._clock.monotonic_s()
             note(_line(view))
 
@@ -95,12 +95,17 @@ class FollowView:
         done = view["requests"]["canary"] + view["requests"]["control"]
         needed = sum(stage["min_requests"] for stage in view["plan"]["stages"])
         # Before the canary nothing can be counted; past the least number of requests it is the evidence that lacks.
-        total = None if view["state"] != "canary" else max(needed, done)
-        self._bar.update(self._task, completed=done, total=total, description=_line(view))
+        is_canary = view["state"] == "canary"
+        text = describe(view) if is_canary else standing(view)
+        self._bar.update(self._task, completed=done, total=max(needed, done) if is_canary else None, description=text)
 
 
 def _line(view: dict[str, Any]) -> str:
-    return f"{standing(view)}: {describe(view)}" if view["state"] == "canary" else standing(view)
+    if view["state"] != "canary":
+        return standing(view)
+    requests = view["requests"]
+    counted = f"{requests['canary']:,} canary and {requests['control']:,} control requests"
+    return f"{standing(view)}: {counted}, {describe(view)}"
 
 
 def _may_pass(exc: PlatformError | RequestError) -> bool:
@@ -111,5 +116,5 @@ def _new_bar() -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    columns = (BarColumn(bar_width=10), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
     return Progress(*columns, console=Console(stderr=True), transient=True)

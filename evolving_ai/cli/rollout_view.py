@@ -1,6 +1,7 @@
 """A rollout for people: where it stands, what its gates said, and what its guard rails know."""
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any
 
 from evolving_ai.cli.output import print_table, print_text
@@ -9,6 +10,7 @@ from evolving_ai.domain.rollout import RolloutState
 __all__ = ["describe", "is_over", "print_rollout", "print_rollouts", "standing"]
 
 _SHORT = 12
+_SHORT_UNITS = MappingProxyType({"USD per 1,000 requests": "$/1k"})
 
 
 def is_over(view: dict[str, Any]) -> bool:
@@ -19,22 +21,20 @@ def is_over(view: dict[str, Any]) -> bool:
 def standing(view: dict[str, Any]) -> str:
     """The state in words: `canary, 10 % of the requests`."""
     state = str(view["state"]).replace("_", " ")
-    return state if view["share"] is None or is_over(view) else f"{state}, {100 * view['share']:.4g} % of the requests"
+    return state if view["share"] is None or is_over(view) else f"{state}, {_percent(view['share'])} of the requests"
 
 
 def describe(view: dict[str, Any]) -> str:
-    """A canary in one line: how many requests, how much is proven, how near harm is."""
-    requests, rails = view["requests"], view["rails"]
-    counted = f"{requests['canary']:,} canary and {requests['control']:,} control requests"
-    if not rails:
-        return counted
+    """What the evidence of a canary says, in one line: how much is proven, what lacks most, how near harm is."""
+    rails = view["rails"]
     unproven = [rail for rail in rails if not rail["is_proven"]]
-    parts = [counted, f"{len(rails) - len(unproven)} of {len(rails)} guard rails proven"]
+    parts = [f"{len(rails) - len(unproven)} of {len(rails)} guard rails proven"]
     if unproven:
         last = min(unproven, key=lambda rail: rail["proof"] / rail["proof_threshold"])
-        parts.append(f"{last['rail']} at {_part_of(last, 'proof')}")
-    worst = max(rails, key=lambda rail: rail["harm"] / rail["harm_threshold"])
-    parts.append(f"against it {worst['rail']} at {_part_of(worst, 'harm')}")
+        parts.append(f"{last['rail']} {_part_of(last, 'proof')}")
+    if rails:
+        worst = max(rails, key=lambda rail: rail["harm"] / rail["harm_threshold"])
+        parts.append(f"against it {worst['rail']} {_part_of(worst, 'harm')}")
     return ", ".join(parts)
 
 
@@ -75,7 +75,7 @@ def print_rollout(view: dict[str, Any]) -> None:
         print_table(
             ("time", "state", "share", "by", "reason"),
             [
-                (_second(one["at"]), one["state"], one["share"], one["actor"], one["reason"])
+                (_second(one["at"]), one["state"], _percent(one["share"]), one["actor"], one["reason"])
                 for one in view["transitions"]
             ],
         )
@@ -95,37 +95,28 @@ def _print_head(view: dict[str, Any]) -> None:
 
 
 def _print_rails(rails: Sequence[dict[str, Any]]) -> None:
+    """Narrow enough for a terminal; what reached its threshold has decided."""
     print_table(
-        (
-            "guard rail",
-            "canary",
-            "(n)",
-            "control",
-            "(n)",
-            "difference",
-            "margin",
-            "unit",
-            "evidence against",
-            "evidence for",
-            "verdict",
-        ),
+        ("rail", "canary (n)", "control (n)", "worse by", "margin", "unit", "against", "for"),
         [
             (
                 rail["rail"],
-                _figure(rail["canary"]["mean"]),
-                rail["canary"]["count"],
-                _figure(rail["control"]["mean"]),
-                rail["control"]["count"],
+                _arm(rail["canary"]),
+                _arm(rail["control"]),
                 _figure(rail["difference"]),
                 _figure(rail["margin"]),
-                rail["unit"],
+                _SHORT_UNITS.get(rail["unit"], rail["unit"]),
                 _part_of(rail, "harm"),
                 _part_of(rail, "proof"),
-                "harm" if rail["is_breached"] else "proven" if rail["is_proven"] else "open",
             )
             for rail in rails
         ],
     )
+
+
+def _arm(arm: dict[str, Any]) -> str:
+    """The mean of an arm, and of how many requests."""
+    return "" if arm["mean"] is None else f"{arm['mean']:.4g} ({arm['count']})"
 
 
 def _version(version: dict[str, Any]) -> str:
@@ -133,8 +124,12 @@ def _version(version: dict[str, Any]) -> str:
 
 
 def _part_of(rail: dict[str, Any], kind: str) -> str:
-    """An e-value and what it has to reach."""
-    return f"{rail[kind]:.3g} of {rail[f'{kind}_threshold']:.3g}"
+    """An e-value and what it has to reach: `12.5/80`."""
+    return f"{rail[kind]:.3g}/{rail[f'{kind}_threshold']:.3g}"
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.4g} %"
 
 
 def _figure(value: float | None) -> float | None:

@@ -159,7 +159,7 @@ def test_status_shows_evidence_gates_and_steps(platform: PlatformServer, environ
     done = run("rollout", "status", ID, environment=environment)
     document = run("rollout", "status", ID, "--json", environment=environment).document
 
-    for word in ("guard rail", "evidence against", "quality", "cost", "latency", "errors", "genome", "local-admin"):
+    for word in ("control (n)", "against", "quality", "cost", "latency", "errors", "genome", "local-admin"):
         assert word in done.output
     assert document == rollout_view(ID)
 

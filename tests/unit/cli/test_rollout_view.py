@@ -39,28 +39,31 @@ def test_a_canary_in_one_line_names_the_guard_rails_that_matter() -> None:
         rail_view(RailName.LATENCY, proof=12.3456, harm=8.0),
     ]
 
-    assert describe(rollout_view(rails=rails)) == (
-        "120 canary and 1,034 control requests, 1 of 3 guard rails proven, quality at 4 of 20, "
-        "against it latency at 8 of 80"
-    )
+    assert describe(rollout_view(rails=rails)) == "1 of 3 guard rails proven, quality 4/20, against it latency 8/80"
     proven = [{**rail, "is_proven": True} for rail in rails]
-    assert "3 of 3 guard rails proven, against it latency" in describe(rollout_view(rails=proven))
-    assert describe(rollout_view(rails=[])) == "120 canary and 1,034 control requests"
+    assert describe(rollout_view(rails=proven)) == "3 of 3 guard rails proven, against it latency 8/80"
+    assert describe(rollout_view(rails=[])) == "0 of 0 guard rails proven"
 
 
 def test_a_guard_rail_is_a_row_with_both_arms_and_the_evidence(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(rollout_view(rails=[rail_view(harm=1234.5678, harm_threshold=80.0, is_breached=True)]), capsys)
 
-    row = cells(text, "quality")
-    assert row[:7] == ["quality", "71.25", "120", "70", "1034", "-1.25", "3"]
-    assert " ".join(row[7:]) == "points of 100 1.23e+03 of 80 5 of 20 harm"
+    assert cells(text, "quality") == (
+        ["quality", "71.25", "(120)", "70", "(1034)", "-1.25", "3", "points", "of", "100", "1.23e+03/80", "5/20"]
+    )
+
+
+def test_the_unit_of_cost_is_short(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(rollout_view(rails=[rail_view(RailName.COST, unit="USD per 1,000 requests")]), capsys)
+
+    assert cells(text, "cost")[7] == "$/1k"
 
 
 def test_a_guard_rail_without_observations_has_empty_cells(capsys: pytest.CaptureFixture[str]) -> None:
     none = ArmFigures(0, None)
     text = printed(rollout_view(rails=[rail_view(canary=none, control=none, difference=None, margin=None)]), capsys)
 
-    assert cells(text, "quality")[:4] == ["quality", "0", "0", "points"]
+    assert cells(text, "quality")[:2] == ["quality", "points"]
 
 
 def test_everything_about_a_rollout_that_was_rolled_back_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,7 +89,7 @@ def test_everything_about_a_rollout_that_was_rolled_back_is_told(capsys: pytest.
     assert "exchange   every replica was told 0.042 s after the verdict" in lines
     assert cells(text, "hold_out")[1] == "vetoed"
     assert cells(text, "genome")[1] == "passed"
-    assert [line.split()[2:4] for line in lines[-2:]] == [["canary", "0.1"], ["rolled_back", "local-admin"]]
+    assert [line.split()[2:4] for line in lines[-2:]] == [["canary", "10"], ["rolled_back", "local-admin"]]
 
 
 def test_a_rollout_that_has_just_begun_has_no_tables(capsys: pytest.CaptureFixture[str]) -> None:
