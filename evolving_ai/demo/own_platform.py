@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -35,12 +36,14 @@ _MATPLOTLIB_VARIABLE = "MPLCONFIGDIR"
 
 
 class DemoPlatform:
-    """A platform that runs: asked at `url` with the administrator's key. Use it from one thread."""
+    """A platform that runs: asked at `url` with the administrator's key. Use it from one thread; close it."""
 
     def __init__(self, home: Path, url: str) -> None:
         self.home = home
         self.url = url
+        self._tls = ssl.create_default_context()  # never needed on loopback, and dear: one for all clients
         self.key = (home / "admin.token").read_text(encoding="utf-8").strip()
+        self._client = self._new_client()
         self._targets = {target.model: target for target in load_pool(home).targets}
 
     def target_of(self, model: str) -> str:
@@ -54,16 +57,22 @@ class DemoPlatform:
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The JSON object with which a request succeeds; PlatformError, in one line, for anything else."""
-        return _document(_answer(method, f"{self.url}{path}", body, self.key), f"{method} {path}")
+        return _document(_asked(self._client, method, f"{self.url}{path}", body), f"{method} {path}")
 
-    def _faults_url(self, model: str) -> str:
-        return f"{str(self._targets[model].base_url).removesuffix('/v1')}/replay/faults"
+    def close(self) -> None:
+        """No more questions."""
+        self._client.close()
+
+    def _new_client(self) -> httpx.Client:
+        timeout = httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
+        headers = {"authorization": f"Bearer {self.key}"}
+        return httpx.Client(headers=headers, timeout=timeout, verify=self._tls, trust_env=False)
 
     def breakers(self, looks: int) -> Mapping[str, Mapping[str, str]]:
         """By replica, the state of the breaker of each model, as far as `looks` connections find replicas."""
         found: dict[str, dict[str, str]] = {}
         for _ in range(looks):
-            with _client(self.key) as client:  # both questions on one connection, and so to one replica
+            with self._new_client() as client:  # both questions on one connection, and so to one replica
                 replica = _document(_asked(client, "GET", f"{self.url}/api/v1/system/health"), "health")["replica"]
                 answer = _asked(client, "GET", f"{self.url}/api/v1/ai/providers")
             providers = _document(answer, "providers")["providers"]
@@ -75,27 +84,19 @@ class DemoPlatform:
     def order_fault(self, model: str, kind: FaultKind, *, status: int | None = None) -> None:
         """From now on every call of `model` fails so; `status` as `Fault` has it."""
         body: dict[str, Any] = {"model": model, "kind": kind.value}
-        _document(_answer("POST", self._faults_url(model), body | ({"status": status} if status else {})), "a fault")
+        body |= {"status": status} if status else {}
+        self._change_faults("POST", model, body)
 
     def clear_fault(self, model: str) -> None:
         """Nothing that was ordered for `model` happens any more."""
-        _document(_answer("DELETE", self._faults_url(model), None, params={"model": model}), "the end of a fault")
+        self._change_faults("DELETE", model, None)
 
-
-def _client(key: str | None) -> httpx.Client:
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    return httpx.Client(headers=headers, timeout=httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S), trust_env=False)
-
-
-def _answer(
-    method: str,
-    url: str,
-    body: Mapping[str, Any] | None,
-    key: str | None = None,
-    params: Mapping[str, str] | None = None,
-) -> httpx.Response:
-    with _client(key) as client:
-        return _asked(client, method, url, body, params)
+    def _change_faults(self, method: str, model: str, body: Mapping[str, Any] | None) -> None:
+        """The replay providers need no key, and so get none."""
+        url = f"{str(self._targets[model].base_url).removesuffix('/v1')}/replay/faults"
+        with httpx.Client(timeout=_CONNECT_TIMEOUT_S, verify=self._tls, trust_env=False) as client:
+            answer = _asked(client, method, url, body, None if body else {"model": model})
+        _document(answer, f"a fault of {model}")
 
 
 def _asked(
@@ -159,7 +160,8 @@ def started_platform(
                 request.check()
                 raise
         request.check()
-        yield DemoPlatform(home, state.url)
+        with contextlib.closing(DemoPlatform(home, state.url)) as platform:
+            yield platform
         is_good = True
     finally:
         if not (keep and is_good):

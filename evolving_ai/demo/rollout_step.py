@@ -1,5 +1,6 @@
 """Step 4: the winner goes live as a canary, and the held-out questions are asked of it meanwhile."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,10 +9,11 @@ from evolving_ai.demo.record import RolloutFigures
 from evolving_ai.domain.rollout import RolloutState
 from evolving_ai.errors import PlatformError
 
-__all__ = ["follow_rollout", "roll_out_winner"]
+__all__ = ["follow_rollout", "roll_out_winner", "why_ended"]
 
 _DNA_HEADER = "x-evolving-dna"
 _LOOK_EVERY_S = 0.5
+_WRITTEN_WITHIN_S = 3.0
 
 
 def roll_out_winner(demo: Demonstration, ref: str, at_canary: Callable[[Mapping[str, str]], None]) -> None:
@@ -24,7 +26,7 @@ def roll_out_winner(demo: Demonstration, ref: str, at_canary: Callable[[Mapping[
     demo.record.good = figures
     view = figures.view
     if view["state"] != RolloutState.PROMOTED:
-        raise PlatformError(f"the evolved DNA was not promoted: {view['state']} ({_why(view)})")
+        raise PlatformError(f"the evolved DNA was not promoted: {view['state']} ({why_ended(view)})")
     requests = view["requests"]
     demo.teller.tell(
         f"promoted after {requests['canary']:,} canary and {requests['control']:,} control requests in "
@@ -47,7 +49,7 @@ def follow_rollout(
         every_s=_LOOK_EVERY_S,
     )
     if at_canary is not None and told.view["state"] == RolloutState.CANARY:
-        at_canary({_DNA_HEADER: told.view["candidate"]["dna_hash"]})
+        _ask_candidate(told, at_canary)
     demo.wait_until(
         lambda: RolloutState(told.look()["state"]).is_over,
         demo.settings.rollout_within_s,
@@ -56,15 +58,24 @@ def follow_rollout(
     )
     seconds = demo.clock.monotonic_s() - started_s
     sent = demo.traffic.log.tally.since(before)
-    exchange = told.view.get("exchange")
+    view = told.ended()
     return RolloutFigures(
-        view=demo.ask("GET", path),
+        view=view,
         seconds=seconds,
         requests=sent.requests,
         failed=sent.failed,
         requests_per_s=sent.requests / seconds,
-        exchange_s=None if exchange is None else exchange["seconds"],
+        exchange_s=None if view["exchange"] is None else view["exchange"]["seconds"],
     )
+
+
+def _ask_candidate(told: "_Told", at_canary: Callable[[Mapping[str, str]], None]) -> None:
+    try:
+        at_canary({_DNA_HEADER: told.view["candidate"]["dna_hash"]})
+    except PlatformError:
+        # A candidate that was rolled back meanwhile cannot be asked any more: that is what there is to tell.
+        if told.look()["state"] in (RolloutState.CANARY, RolloutState.PROMOTED):
+            raise
 
 
 class _Told:
@@ -86,6 +97,13 @@ class _Told:
             self._demo.teller.tell(now)
         self._demo.teller.show(_evidence(self.view))
         return self.view
+
+    def ended(self) -> Mapping[str, Any]:
+        """The view once the rollout is over and everything is written down about it."""
+        if self.view["state"] == RolloutState.ROLLED_BACK:
+            with contextlib.suppress(PlatformError):  # then it is told without
+                self._demo.wait_until(lambda: self.look()["exchange"] is not None, _WRITTEN_WITHIN_S, "not told")
+        return self._demo.ask("GET", self._path)
 
 
 def _standing(view: Mapping[str, Any]) -> str:
@@ -110,7 +128,8 @@ def _evidence(view: Mapping[str, Any]) -> str:
     return f"{requests['canary']:,} canary, {requests['control']:,} control requests; {rails or 'no evidence yet'}"
 
 
-def _why(view: Mapping[str, Any]) -> str:
+def why_ended(view: Mapping[str, Any]) -> str:
+    """What a rollout says of its end, in a line."""
     vetoes = [f"gate {gate['name']}: {gate['detail']}" for gate in view["gates"] if not gate["passed"]]
     transitions = view.get("transitions") or ()
     return "; ".join(vetoes) or (transitions[-1]["reason"] if transitions else "no reason given")

@@ -34,7 +34,7 @@ def take_steps(demo: Demonstration, table: Path) -> None:
     demo.teller.begin(4, STEPS, _ROLLOUT)
     roll_out_winner(demo, winner, lambda headers: _measure_evolved(demo, headers, seed_answers))
     demo.teller.begin(5, STEPS, _HARM)
-    roll_out_harm(demo, table)
+    roll_out_harm(demo, winner)
     demo.teller.begin(6, STEPS, _OUTAGE)
     break_provider(demo)
 
