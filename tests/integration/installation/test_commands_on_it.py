@@ -85,6 +85,41 @@ def test_dna_is_committed_promoted_and_rolled_back(platform: Installed) -> None:
     assert command(platform.home, "evolving-ai", "dna", "promote", "no-such").returncode == 1
 
 
+def test_a_rollout_is_approved_and_stopped_by_hand(platform: Installed) -> None:
+    before = platform.run_json("dna", "live")
+    platform.run("dna", "branch", "cli-rollout")
+    platform.run("dna", "commit", "--set", "score.cost_weight=6", "--branch", "cli-rollout", "-m", "thrift")
+    lenient = ("--quality-points", "90", "--approve-by-hand", "--reason", "a trial")
+    started = platform.run_json("rollout", "start", "cli-rollout", *lenient)
+
+    def shown(state: str) -> bool:
+        return bool(platform.run_json("rollout", "status")["state"] == state)
+
+    until(lambda: shown("awaiting_approval"), 60, "the gates let it pass")
+    second = command(platform.home, "evolving-ai", "rollout", "start", "cli-rollout")
+    approved = platform.run_json("rollout", "approve")
+    stopped = platform.run_json("rollout", "stop", "--reason", "enough")
+
+    assert (second.returncode, len(second.stderr.splitlines())) == (1, 1)
+    assert f"{started['id']} is under way" in second.stderr
+    assert (approved["id"], approved["state"], approved["share"]) == (started["id"], "canary", 0.1)
+    assert (stopped["state"], stopped["reason"]) == ("stopped", "enough")
+    assert started["id"] in platform.run("rollout", "list").stdout
+    assert "latency_limit" in platform.run("rollout", "status").stdout
+    assert platform.run_json("dna", "live")["dna_hash"] == before["dna_hash"]
+
+
+def test_a_rollout_that_a_gate_vetoes_is_followed_to_its_end(platform: Installed) -> None:
+    platform.run("dna", "branch", "cli-veto")
+    platform.run("dna", "commit", "--set", "score.cost_weight=12", "--branch", "cli-veto", "-m", "too much thrift")
+
+    done = command(platform.home, "evolving-ai", "rollout", "start", "cli-veto", "--quality-points", "0.1", "--follow")
+
+    assert done.returncode == 1
+    assert "gate hold_out vetoed" in done.stderr
+    assert ": refused: gate hold_out" in done.stdout.splitlines()[0]
+
+
 def test_status_tells_what_runs(platform: Installed) -> None:
     found = platform.run_json("status")
 

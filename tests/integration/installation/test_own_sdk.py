@@ -120,6 +120,35 @@ def test_dna_is_promoted_and_rolled_back(platform: Installed, call: Caller) -> N
         call(lambda f: f.dna.promote("no-such-branch"))
 
 
+def test_dna_is_rolled_out_by_hand_and_a_decision_tells_its_arm(platform: Installed, call: Caller) -> None:
+    branch = f"sdk-rollout-{uuid.uuid4().hex[:8]}"
+    platform.run("dna", "branch", branch)
+    platform.run("dna", "commit", "--set", "score.cost_weight=6", "--branch", branch, "-m", "thrift")
+    plan = {"margins": {"quality": 0.9}, "stages": [{"share": 0.5, "min_requests": 1000}], "needs_approval": True}
+    started = call(lambda f: f.rollouts.start(branch, plan=plan, reason="a trial"))
+
+    def awaited() -> bool:
+        now = call(lambda f: f.rollouts.status(started.id))
+        assert not now.is_over, now.reason
+        return bool(now.state == "awaiting_approval" and all(gate.passed for gate in now.gates))
+
+    until(awaited, 60, "the gates let it pass")
+    with pytest.raises(InvalidRequestError, match="under way"):
+        call(lambda f: f.rollouts.start(branch))
+    assert call(lambda f: f.rollouts.approve(started.id)).share == 0.5
+    platform.decision(decision := call(lambda f: f.ai.chat(HELLO)).decision_id)
+    arm = call(lambda f: f.ai.decision(decision)).assignment
+    stopped = call(lambda f: f.rollouts.stop(started.id, reason="enough"))
+
+    assert (arm.rollout, arm.share) == (started.id, 0.5)
+    assert (stopped.state, stopped.reason, stopped.is_over) == ("stopped", "enough", True)
+    assert call(lambda f: f.rollouts.list())[0].id == started.id
+    with pytest.raises(InvalidRequestError, match="is over"):
+        call(lambda f: f.rollouts.approve(started.id))
+    with pytest.raises(NotFoundError):
+        call(lambda f: f.rollouts.status("rollout-0000000000"))
+
+
 def test_keys_are_made_rotated_and_revoked(call: Caller) -> None:
     key = call(lambda f: f.keys.create("sdk-tenant", role="viewer", name="one", expires_in_days=1))
     assert call(lambda f: f.ai.chat(HELLO), key.secret).text
