@@ -54,14 +54,16 @@ class RolloutPlan:
 
     def __post_init__(self) -> None:
         shares = [stage.share for stage in self.stages]
-        if not shares or shares != sorted(set(shares)) or shares[0] <= 0 or shares[-1] >= 1:
+        if not shares or shares != sorted(set(shares)) or not all(0 < share < 1 for share in shares):
             raise UsageError(f"the shares of the stages are {shares}: expected growing numbers between 0 and 1")
-        if any(stage.min_requests < 1 for stage in self.stages):
-            raise UsageError("a stage takes 1 request or more")
+        if not all(_is_count(stage.min_requests) for stage in self.stages):
+            raise UsageError("the min_requests of a stage: expected a whole number, 1 or more")
         if not 0 < self.alpha <= 0.5:
             raise UsageError(f"alpha is {self.alpha}: expected more than 0, at most 0.5")
-        if self.max_requests < 1:
-            raise UsageError(f"max_requests is {self.max_requests}: expected 1 or more")
+        if not _is_count(self.max_requests):
+            raise UsageError(f"max_requests is {self.max_requests!r}: expected a whole number, 1 or more")
+        if not isinstance(self.needs_approval, bool):
+            raise UsageError(f"needs_approval is {self.needs_approval!r}: expected true or false")
         for name, value in asdict(self.margins).items():
             least = 0.0 if name == "saving" else 1e-6
             if not least <= value < (math.inf if name == "cost" else 1.0):
@@ -86,3 +88,7 @@ class RolloutPlan:
             return cls(**chosen)
         except (TypeError, ValueError, AttributeError) as exc:
             raise UsageError(f"this is no rollout plan: {exc}") from exc
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
