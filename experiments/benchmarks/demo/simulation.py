@@ -129,7 +129,10 @@ def simulate(
     seed: int = _SEED,
     processes: int = _PROCESSES,
 ) -> Mapping[str, ScenarioFigures]:
-    """So many rollouts of each scenario (None: as many as it says), by its name. The same for the same seed, however many processes."""
+    """So many rollouts of each scenario (None: as many as it says), by its name.
+
+    The same for the same seed, however many processes.
+    """
     plan = RolloutPlan(max_requests=horizon)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         jobs = {

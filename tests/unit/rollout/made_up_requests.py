@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from evolving_ai.rollout.controller import RolloutController
 from evolving_ai.rollout.evidence import Observation, Ruling, Verdict
 
-SHARES = (0.1, 0.3, 0.5, 0.9)
+SHARES = (0.2, 0.4, 0.5)
 
 
 def optional(values: st.SearchStrategy[float]) -> st.SearchStrategy[float | None]:

@@ -73,14 +73,23 @@ def test_a_candidate_that_is_slow_is_rolled_back() -> None:
     assert (final.verdict, final.reason.split(":")[0]) == (Verdict.ROLL_BACK, "latency")
 
 
-def test_what_cannot_be_proven_is_rolled_back_and_says_what_was_missing() -> None:
-    controller = RolloutController(replace(QUICK, max_requests=1500))
-    unscored = (observation._replace(score=None) for observation in requests(derive_rng(6, "unscored"), controller))
-    final = play(controller, unscored)[-1]
-    assert final == Ruling(
-        Verdict.ROLL_BACK, "not shown to be safe in 1,500 requests: quality (not observed in both arms)"
-    )
+@pytest.mark.parametrize(
+    ("rail", "field"),
+    [(RailName.QUALITY, "score"), (RailName.COST, "cost_usd"), (RailName.LATENCY, "latency_s")],
+)
+def test_what_cannot_be_proven_is_rolled_back_and_says_what_was_missing(rail: RailName, field: str) -> None:
+    controller = RolloutController(replace(QUICK, max_requests=2500))
+    silent = (observation._replace(**{field: None}) for observation in requests(derive_rng(6, "silent"), controller))
+    final = play(controller, silent)[-1]
+    reason = f"not shown to be safe in 2,500 requests: {rail.value} (not observed in both arms)"
+    assert final == Ruling(Verdict.ROLL_BACK, reason)
     assert not any(rail.is_breached for rail in controller.evidence())
+
+
+def test_harm_shares_alpha_among_the_rails_and_each_rail_has_to_be_proven_at_alpha() -> None:
+    evidence = RolloutController(replace(QUICK, alpha=0.01)).evidence()
+    assert {rail.harm_threshold for rail in evidence} == {400.0}
+    assert {rail.proof_threshold for rail in evidence} == {100.0}
 
 
 def test_a_candidate_that_saves_nothing_is_not_promoted() -> None:
@@ -96,6 +105,33 @@ def test_nothing_is_promoted_before_the_last_stage_had_its_requests() -> None:
     rulings = play(controller, requests(derive_rng(8, "patient"), controller))
     assert [ruling.verdict for ruling in rulings] == [Verdict.GROW, Verdict.PROMOTE]
     assert sum(controller.counts) == 2000
+
+
+def test_requests_that_were_assigned_before_the_share_grew_do_not_make_the_next_stage() -> None:
+    controller = RolloutController(SHORT)
+    old = Observation(True, 0.2, has_failed=False)
+    for _ in range(10):
+        controller.observe(old)
+    assert (controller.stage, controller.counts) == (1, (10, 0))
+    assert rails(controller)[RailName.ERRORS].canary.count == 10
+    rulings = [controller.observe(old._replace(share=0.4)).verdict for _ in range(3)]
+    assert rulings == [Verdict.GO_ON, Verdict.GO_ON, Verdict.GROW]
+
+
+def test_harm_is_found_on_a_rail_that_was_proven() -> None:
+    controller = RolloutController(replace(QUICK, stages=(Stage(0.5, 4000),)))
+    good = requests(derive_rng(15, "at first"), controller)
+    while not rails(controller)[RailName.ERRORS].is_proven:
+        controller.observe(next(good))
+    final = play(controller, requests(derive_rng(15, "later"), controller, failing=0.9))[-1]
+    assert (final.verdict, final.reason.split(":")[0]) == (Verdict.ROLL_BACK, "errors")
+
+
+def test_a_candidate_that_fails_as_often_as_the_margin_allows_is_not_promoted() -> None:
+    controller = RolloutController(replace(QUICK, max_requests=2500))
+    final = play(controller, requests(derive_rng(16, "at the margin"), controller, failing=WIDE.errors))[-1]
+    assert final.verdict is Verdict.ROLL_BACK
+    assert final.reason.startswith("not shown to be safe in 2,500 requests: errors (e-value ")
 
 
 def test_requests_are_counted_once_and_scores_may_come_later() -> None:
@@ -208,10 +244,14 @@ def test_harmless_candidates_are_rarely_rolled_back_for_harm_and_candidates_at_t
     plan = RolloutPlan(stages=(Stage(0.3, 300), Stage(0.5, 300)), margins=WIDE, max_requests=800)
     same, at_margin = Scenario("same", 0, 1), Scenario("at the margin", 10, 1 / 3)
     harmless = [play_scenario(same, plan, derive_rng(13, "same", run)) for run in range(200)]
-    marginal = [play_scenario(at_margin, plan, derive_rng(13, "margin", run)) for run in range(200)]
-    most = 200 * plan.alpha + 3 * (200 * plan.alpha * (1 - plan.alpha)) ** 0.5
-    assert sum(end.is_harmful for end in harmless) <= most
-    assert sum(end.is_promoted for end in marginal) <= most
+    marginal = [play_scenario(at_margin, plan, derive_rng(13, "margin", run)) for run in range(100)]
+    assert sum(end.is_harmful for end in harmless) <= _most_of(200, plan.alpha)
+    assert sum(end.is_promoted for end in marginal) <= _most_of(100, plan.alpha)
+
+
+def _most_of(runs: int, alpha: float) -> float:
+    """Three standard deviations more than the mean."""
+    return runs * alpha + 3 * (runs * alpha * (1 - alpha)) ** 0.5
 
 
 def test_good_candidates_are_promoted_and_harmful_ones_rolled_back() -> None:

@@ -55,6 +55,18 @@ def test_its_wealth_stays_positive_however_long_it_loses() -> None:
     assert 0.0 < test.value < 1e-4
 
 
+@pytest.mark.parametrize("betting", BETTINGS)
+def test_dealing_anew_creates_and_loses_no_wealth(betting: Betting) -> None:
+    test = a_test(betting)
+    for gain in (-ROOM, ROOM, ROOM):
+        test.bet(gain, ROOM, 1.0)
+    wealth = test.value
+    for _ in range(2000):
+        test.bet(0.0, ROOM, 1.0)
+    assert wealth != pytest.approx(1.0, rel=1e-3)
+    assert test.value == pytest.approx(wealth, rel=1e-9)
+
+
 def test_finds_gains_that_begin_late() -> None:
     test = a_test()
     for _ in range(5000):
