@@ -14,7 +14,7 @@ from tests.architecture.source import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FENCE = ROOT / ".ci" / "fence.py"
-NAMED = sorted(set(re.findall(r"evolving-ai (?:campaign|dna|bench) [a-z]+|evolving-ai [a-z]+", README)))
+NAMED = sorted(set(re.findall(r"evolving-ai (?:campaign|dna|rollout|bench) [a-z]+|evolving-ai [a-z]+", README)))
 
 
 def fence(number: int) -> str:
