@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evolving_ai.decision.outcome_table import load_outcomes, load_requests
+from evolving_ai.decision.outcome_table import load_outcomes, load_requests, splits_of
 from evolving_ai.errors import DataError
 from tests.unit.decision.synthetic_outcomes import COLUMN_TYPES, MODELS, columns_of, outcomes, write_table
 
@@ -75,6 +75,15 @@ def test_only_the_rows_of_the_split_are_read(write: Any, columns: Columns) -> No
     path = write(columns)
     assert load_outcomes(path, split="test").query_ids == tuple(f"q{i}" for i in range(0, QUERIES, 3))
     assert len(load_requests(path, split="train")) == QUERIES - len(load_requests(path, split="test"))
+
+
+def test_the_splits_of_a_table_are_those_that_have_rows(write: Any, columns: Columns) -> None:
+    assert splits_of(write(columns)) == {"train", "test"}
+    assert splits_of(write({**columns, "split": [None, *["validation"] * (len(columns["split"]) - 1)]})) == {
+        "validation"
+    }
+    del columns["split"]
+    assert splits_of(write(columns)) is None
 
 
 def test_dictionary_encoded_and_large_text_columns_are_text(tmp_path: Path, columns: Columns) -> None:
