@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 
 from evolving_ai._common.clock import Clock
 from evolving_ai.decision.outcome_table import OutcomeTable
-from evolving_ai.demo.own_platform import DemoPlatform
-from evolving_ai.demo.ports import Teller
+from evolving_ai.demo.ports import Platform, Teller
 from evolving_ai.demo.record import DemoRecord, Mark
 from evolving_ai.demo.settings import DemoSettings
 from evolving_ai.demo.traffic import Answered, Question, Traffic
@@ -30,7 +29,7 @@ class Demonstration:
     """
 
     settings: DemoSettings
-    platform: DemoPlatform
+    platform: Platform
     traffic: Traffic
     train: OutcomeTable
     held_out: OutcomeTable

@@ -40,7 +40,7 @@ def roll_out_harm(demo: Demonstration, live: str) -> None:
     try:
         figures = demo.record.bad = follow_rollout(demo, commit, "it saves costs")
     finally:
-        demo.platform.clear_fault(found.model)
+        demo.platform.order_fault(found.model, None)
     demo.mark(f"{found.model} is well again")
     view = figures.view
     if view["state"] != RolloutState.ROLLED_BACK or not any(rail["is_breached"] for rail in view["rails"]):

@@ -25,7 +25,7 @@ def break_provider(demo: Demonstration) -> None:
         demo.teller.tell(f"{model} answers {_UNAVAILABLE}: every breaker is open after {opened_s:.1f} s")
         demo.pause(max(0.0, demo.settings.outage_s - (demo.clock.monotonic_s() - began_s)))
     finally:
-        demo.platform.clear_fault(model)
+        demo.platform.order_fault(model, None)
     lasted_s, cleared_s = demo.clock.monotonic_s() - began_s, demo.traffic.now_s()
     demo.teller.show(f"{model} answers again: waiting until it is used")
     returned_s = demo.wait_until(

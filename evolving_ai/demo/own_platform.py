@@ -47,16 +47,16 @@ class DemoPlatform:
         self._targets = {target.model: target for target in load_pool(home).targets}
 
     def target_of(self, model: str) -> str:
-        """The name by which a model alone is asked."""
+        """As the port says."""
         return self._targets[model].name
 
     def check(self) -> None:
-        """PlatformError when the platform has ended."""
+        """As the port says."""
         if supervisor_of(self.home) is None:
             raise PlatformError(f"the platform ended before the demo did: see {self.home / 'logs'}")
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The JSON object with which a request succeeds; PlatformError, in one line, for anything else."""
+        """As the port says."""
         return _document(_asked(self._client, method, f"{self.url}{path}", body), f"{method} {path}")
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class DemoPlatform:
         return httpx.Client(headers=headers, timeout=timeout, verify=self._tls, trust_env=False)
 
     def breakers(self, looks: int) -> Mapping[str, Mapping[str, str]]:
-        """By replica, the state of the breaker of each model, as far as `looks` connections find replicas."""
+        """As the port says."""
         found: dict[str, dict[str, str]] = {}
         for _ in range(looks):
             with self._new_client() as client:  # both questions on one connection, and so to one replica
@@ -81,21 +81,17 @@ class DemoPlatform:
             }
         return found
 
-    def order_fault(self, model: str, kind: FaultKind, *, status: int | None = None) -> None:
-        """From now on every call of `model` fails so; `status` as `Fault` has it."""
-        body: dict[str, Any] = {"model": model, "kind": kind.value}
-        body |= {"status": status} if status else {}
-        self._change_faults("POST", model, body)
-
-    def clear_fault(self, model: str) -> None:
-        """Nothing that was ordered for `model` happens any more."""
-        self._change_faults("DELETE", model, None)
-
-    def _change_faults(self, method: str, model: str, body: Mapping[str, Any] | None) -> None:
-        """The replay providers need no key, and so get none."""
+    def order_fault(self, model: str, kind: FaultKind | None, *, status: int | None = None) -> None:
+        """As the port says. The replay providers need no key, and so get none."""
         url = f"{str(self._targets[model].base_url).removesuffix('/v1')}/replay/faults"
+        ordered: dict[str, Any] | None = None if kind is None else {"model": model, "kind": kind.value}
+        if ordered is not None and status is not None:
+            ordered |= {"status": status}
         with httpx.Client(timeout=_CONNECT_TIMEOUT_S, verify=self._tls, trust_env=False) as client:
-            answer = _asked(client, method, url, body, None if body else {"model": model})
+            if ordered is None:
+                answer = _asked(client, "DELETE", url, params={"model": model})
+            else:
+                answer = _asked(client, "POST", url, ordered)
         _document(answer, f"a fault of {model}")
 
 

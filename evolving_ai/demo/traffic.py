@@ -59,16 +59,25 @@ class Answered(NamedTuple):
 
 
 class Traffic:
-    """Sends to the gateway at `url`; times are in seconds since `started_s` of the clock.
+    """Sends to the gateway at `url` by `client`; times are in seconds since it was made.
 
-    `set_rate` and `measured` may be called from any thread while `run` runs in its own.
+    `set_rate`, `measured` and `stop` may be called from any thread while `run` runs in its own.
     """
 
     def __init__(
-        self, url: str, key: str, prompts: Sequence[str], clock: Clock, *, seed: int, most_in_flight: int
+        self,
+        url: str,
+        key: str,
+        prompts: Sequence[str],
+        clock: Clock,
+        *,
+        seed: int,
+        most_in_flight: int,
+        client: UpstreamClient | None = None,
     ) -> None:
         self.log = TrafficLog()
-        self.started_s = clock.monotonic_s()
+        self._started_s = clock.monotonic_s()
+        self._client = client or AsyncioClient()
         self._url = url + _PATH
         self._headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
         self._bodies = [Question(prompt).rest for prompt in prompts]
@@ -91,7 +100,7 @@ class Traffic:
 
     def now_s(self) -> float:
         """Seconds since the beginning."""
-        return self._clock.monotonic_s() - self.started_s
+        return self._clock.monotonic_s() - self._started_s
 
     def measured(self, questions: Sequence[Question], at_once: int) -> "Future[list[Answered]]":
         """Ask each question once, `at_once` of them at a time; the answers in the order of the questions.
@@ -121,14 +130,13 @@ class Traffic:
         """Send until `stop`."""
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(self._pour())
+                runner.run(self.pour())
         finally:
             self._is_ready.set()
 
-    async def _pour(self) -> None:
+    async def pour(self) -> None:
+        """What `run` runs in its loop."""
         loop = self._loop = asyncio.get_running_loop()
-        client: UpstreamClient = AsyncioClient()
-        self._client = client
         self._is_ready.set()
         tasks: set[asyncio.Task[None]] = set()
         owed, last_s = 0.0, loop.time()
@@ -145,7 +153,7 @@ class Traffic:
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
         finally:
-            await client.close()
+            await self._client.close()
 
     async def _visit(self) -> None:
         try:
