@@ -6,9 +6,10 @@ Colours are classes of the page's style sheet, so that a picture follows the rea
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from evolving_ai.demo.report_markup import Child, Markup, join, tag
-from evolving_ai.demo.report_numbers import plain
+from evolving_ai.demo.report_numbers import even
 
 __all__ = [
     "WIDTH",
@@ -31,7 +32,8 @@ WIDTH = 920
 """Of a picture that takes the whole column, in its own units."""
 
 _FAR = 4000.0
-Point = tuple[float, float]
+Point: TypeAlias = tuple[float, float]
+Texts: TypeAlias = Callable[[Sequence[float]], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,24 +124,25 @@ def frame(
     x_title: str,
     y_title: str,
     *,
-    x_text: Callable[[float], str] = plain,
-    y_text: Callable[[float], str] = plain,
+    x_texts: Texts = even,
+    y_texts: Texts = even,
     x_most: int = 8,
     y_most: int = 6,
 ) -> Markup:
     """Grid, axes and their names."""
     parts: list[Markup] = []
-    for value in panel.y.ticks(y_most):
+    x_ticks, y_ticks = panel.x.ticks(x_most), panel.y.ticks(y_most)
+    for value, words in zip(y_ticks, y_texts(y_ticks), strict=True):
         y = panel.y.at(value)
         parts += [
             line(panel.left, y, panel.right, y, "grid"),
-            label(panel.left - 8, y + 4, y_text(value), "tick", "end"),
+            label(panel.left - 8, y + 4, words, "tick", "end"),
         ]
-    for value in panel.x.ticks(x_most):
+    for value, words in zip(x_ticks, x_texts(x_ticks), strict=True):
         x = panel.x.at(value)
         parts += [
             line(x, panel.bottom, x, panel.bottom + 4, "axis"),
-            label(x, panel.bottom + 18, x_text(value), "tick", "middle"),
+            label(x, panel.bottom + 18, words, "tick", "middle"),
         ]
     parts += [
         line(panel.left, panel.bottom, panel.right, panel.bottom, "axis"),

@@ -19,13 +19,14 @@ from evolving_ai.demo.plots import (
     thinned,
 )
 from evolving_ai.demo.report_markup import Markup, join, tag
-from evolving_ai.demo.report_numbers import count, e_value, percent, plain, signed
+from evolving_ai.demo.report_numbers import e_value, percent, powers, signed, signed_money
 from evolving_ai.demo.report_view import RailView, RolloutView
+from evolving_ai.rollout.evidence import RailName
 
 __all__ = ["differences_figure", "evidence_figure"]
 
 _MOST_POINTS = 300
-_LOWEST, _ABOVE = 0.01, 1000.0
+_LOWEST, _ABOVE = 0.01, 4.0
 _HEIGHT = 330
 _SMALL_HEIGHT = 250
 
@@ -34,18 +35,18 @@ def evidence_figure(name: str, view: RolloutView) -> Markup | None:
     """The e-values of all rails: for harm, and for its absence. None without a history."""
     if len(view.history) < 2:
         return None
-    harm = _wealth(f"{name}-harm", view, "evidence that it does harm", lambda rail: rail.harm_threshold, 0)
-    proof = _wealth(f"{name}-proof", view, "evidence that it does none", lambda rail: rail.proof_threshold, 1)
+    harm = _wealth(f"{name}-harm", view, "evidence of harm", lambda rail: rail.harm_threshold, 0)
+    proof = _wealth(f"{name}-proof", view, "evidence of no harm", lambda rail: rail.proof_threshold, 1)
     about = "; ".join(
         f"{rail.rail}: evidence of harm {e_value(rail.harm)} of {e_value(rail.harm_threshold)} needed, "
-        f"of none {e_value(rail.proof)} of {e_value(rail.proof_threshold)}"
+        f"of no harm {e_value(rail.proof)} of {e_value(rail.proof_threshold)}"
         for rail in view.rails
     )
     drawn = picture(f"{name}-evidence", "E-values over the requests of both arms", about, _HEIGHT, harm, proof)
     entries = {rail.rail: swatch(f"line {rail.rail}", is_line=True) for rail in view.rails}
     said = (
         "An e-value is what a gambler would own, who began with 1 and bet against the claim on every request. Where a "
-        "line reaches its threshold, the test decides; looking at any moment is allowed. Lines may leave the picture."
+        "line reaches its threshold, that test has decided and bets no more; one may look at any moment."
     )
     return figure(drawn, legend({**entries, "threshold": swatch("threshold", is_line=True)}), tag("p", said))
 
@@ -58,13 +59,12 @@ def differences_figure(name: str, view: RolloutView) -> Markup | None:
     room = WIDTH / len(rails)
     panels = [_difference(f"{name}-{rail.rail}", view, rail, room * at, room) for at, rail in enumerate(rails)]
     about = "; ".join(
-        f"{rail.rail}: {signed(rail.difference, rail.unit)}, margin {signed(rail.margin, rail.unit)}" for rail in rails
+        f"{rail.rail}: {_signed(rail, rail.difference)}, margin {_signed(rail, rail.margin)}" for rail in rails
     )
-    title = "Running difference of canary and control"
+    title = "How much worse the canary is than the control"
     drawn = picture(f"{name}-differences", title, about, _SMALL_HEIGHT, *panels)
-    entries = {"canary less control (above 0: worse)": swatch("line quality", is_line=True)}
-    margin = {"margin: more is harm": swatch("threshold", is_line=True)}
-    return figure(drawn, legend({**entries, **margin}))
+    said = "How much worse the canary is than the control, over all requests so far: above the margin is harm."
+    return figure(drawn, tag("p", said))
 
 
 def _wealth(
@@ -87,7 +87,7 @@ def _wealth(
             line(panel.left, y, panel.right, y, "threshold"),
             label(panel.left + 6, y - 6, f"decides at {e_value(value)}", "said harmful"),
         ]
-    axes = frame(panel, "requests of both arms", title, x_text=count, y_text=_power, x_most=5)
+    axes = frame(panel, "requests of both arms", title, y_texts=powers, x_most=5, y_most=8)
     return join([axes, _growths(view, panel), clip(name, panel, *lines), *marks])
 
 
@@ -104,11 +104,11 @@ def _difference(name: str, view: RolloutView, rail: RailView, left: float, room:
         y = panel.y.at(rail.margin)
         margin = [
             line(panel.left, y, panel.right, y, "threshold"),
-            label(panel.right, y - 5, f"margin {signed(rail.margin)}", "said harmful", "end"),
+            label(panel.right, y - 5, f"margin {_signed(rail, rail.margin)}", "said harmful", "end"),
         ]
     unit = f"{rail.rail}, {_short(rail.unit)}" if rail.unit else rail.rail
     zero = panel.y.at(0.0)
-    axes = frame(panel, "requests", unit, x_text=_thousands, y_text=plain, x_most=3, y_most=5)
+    axes = frame(panel, "requests", unit, x_most=3, y_most=5)
     drawn = polyline(panel, thinned(pairs, _MOST_POINTS), f"line {rail.rail}")
     return join([axes, line(panel.left, zero, panel.right, zero, "axis"), clip(name, panel, drawn), *margin])
 
@@ -138,16 +138,8 @@ def _growths(view: RolloutView, panel: Panel) -> Markup:
 
 
 def _short(unit: str) -> str:
-    return unit.replace("US dollars", "USD").replace(" for 1,000 requests", "/1k").replace("points of 100", "points")
+    return unit.replace(" per 1,000 requests", " per 1,000")
 
 
-def _thousands(value: float) -> str:
-    return f"{plain(value / 1000)}k" if value >= 1000 else count(value)
-
-
-def _power(value: float) -> str:
-    return (
-        plain(value, 1)
-        if value < 1e5
-        else e_value(value).replace("1.0\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}", "")
-    )
+def _signed(rail: RailView, value: float | None) -> str:
+    return signed_money(value) if rail.rail == RailName.COST else signed(value, "points")

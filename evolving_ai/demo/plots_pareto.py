@@ -3,12 +3,13 @@
 The same picture as `evolution/pareto_plot.py` draws of a campaign; this one has measured intervals and is an SVG.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 from evolving_ai.demo.plots import Axis, Panel, clip, figure, frame, label, legend, line, picture, polyline, swatch
 from evolving_ai.demo.record import DemoRecord, MeasuredRow
-from evolving_ai.demo.report_markup import Markup, join, tag
-from evolving_ai.demo.report_numbers import count, money, plain, points
+from evolving_ai.demo.report_markup import Markup, clipped, join, tag
+from evolving_ai.demo.report_numbers import count, even, money, points
 
 __all__ = ["pareto_figure", "row_kind"]
 
@@ -36,10 +37,12 @@ def pareto_figure(record: DemoRecord) -> Markup | None:
     if not record.rows and not record.front:
         return None
     panel = _panel(record)
-    step = max(1, -(-len(record.candidates) // _MOST_DOTS))
+    step = math.ceil(len(record.candidates) / _MOST_DOTS) or 1
     front = sorted(record.front)[:_MOST_DOTS]
     drawn = [
-        frame(panel, "US dollars for 1,000 requests", "quality, points of 100", x_text=money, y_text=plain),
+        frame(
+            panel, "US dollars for 1,000 requests", "quality, points of 100", x_texts=lambda values: even(values, "$")
+        ),
         clip(
             "pareto-clip",
             panel,
@@ -50,7 +53,7 @@ def pareto_figure(record: DemoRecord) -> Markup | None:
         _marks(panel, record.rows),
     ]
     about = "; ".join(
-        f"{row.name}: {points(row.quality)} points for {money(row.cost_usd_per_1k)} per 1,000 requests"
+        f"{clipped(row.name, 60)}: {points(row.quality)} points for {money(row.cost_usd_per_1k)} per 1,000 requests"
         for row in record.rows
     )
     return figure(picture("pareto", "Quality over cost", about, _HEIGHT, *drawn), _legend(record), _caption(record))
@@ -60,7 +63,7 @@ def _panel(record: DemoRecord) -> Panel:
     xs = [cost for cost, _ in record.front] + [row.cost_usd_per_1k for row in record.rows]
     ys = [quality for _, quality in record.front]
     ys += [bound for row in record.rows for bound in (row.quality_low, row.quality_high)]
-    (left, right), (low, high) = _range(xs, 0.06), _range(ys, 0.08)
+    (left, right), (low, high) = _range(xs, 0.08), _range(ys, 0.08)
     return Panel(Axis(max(0.0, left), right, 64, 900), Axis(low, min(100.0, high), _HEIGHT - 50, 34))
 
 
@@ -85,15 +88,13 @@ def _marks(panel: Panel, rows: Iterable[MeasuredRow]) -> Markup:
 
 
 def _mark(panel: Panel, row: MeasuredRow, x: float, y: float, taken: list[_Box]) -> Markup:
-    kind = row_kind(row.name)
+    kind, name = row_kind(row.name), clipped(row.name, 60)
     low, high = panel.y.at(row.quality_low), panel.y.at(row.quality_high)
     whisker = f"whisker {kind}"
-    place_x, place_y, anchor, box = _room(panel, row.name, x, y, taken)
+    place_x, place_y, anchor, box = _room(panel, name, x, y, taken)
     taken.append(box)
-    said = (
-        f"{row.name}: {points(row.quality)} points of 100 ({points(row.quality_low)} to {points(row.quality_high)}), "
-        f"{money(row.cost_usd_per_1k)} per 1,000 requests"
-    )
+    interval = f"{points(row.quality_low)} to {points(row.quality_high)}"
+    said = f"{name}: {points(row.quality)} points of 100 ({interval}), {money(row.cost_usd_per_1k)} per 1,000 requests"
     return tag(
         "g",
         tag("title", said),
@@ -103,7 +104,7 @@ def _mark(panel: Panel, row: MeasuredRow, x: float, y: float, taken: list[_Box])
         tag(
             "polygon", points=_SHAPES.get(kind, _SQUARE), transform=f"translate({x:.1f} {y:.1f})", class_=f"mark {kind}"
         ),
-        label(place_x, place_y, row.name, f"said {kind}", anchor),
+        label(place_x, place_y, name, f"said {kind}", anchor),
     )
 
 
@@ -130,7 +131,7 @@ def _legend(record: DemoRecord) -> Markup:
     if record.front:
         entries[f"front ({count(len(record.front))})"] = swatch("line front", is_line=True)
     if record.rows:
-        entries["measured live, with 95\N{NO-BREAK SPACE}% interval"] = swatch("mark evolved")
+        entries["measured live, with 95\N{NO-BREAK SPACE}% interval"] = swatch("mark")
     return legend(entries)
 
 

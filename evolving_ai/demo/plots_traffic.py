@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from evolving_ai.demo.plots import WIDTH, Axis, Panel, area, figure, frame, label, legend, line, picture, swatch
 from evolving_ai.demo.record import DemoRecord, Mark, TrafficSecond
-from evolving_ai.demo.report_markup import Markup, clipped, join, tag
+from evolving_ai.demo.report_markup import Markup, clipped, join, table, tag
 from evolving_ai.demo.report_numbers import count, percent
 
 __all__ = ["OTHERS", "model_classes", "traffic_figure"]
@@ -15,8 +15,9 @@ OTHERS = "other models"
 _COLOURS = 8
 _MOST_BINS = 240
 _LANE = 16.0
-_MOST_LANES = 5
+_MOST_LANES = 7
 _MOST_MARKS = 40
+_MOST_REASONS = 20
 _FAILED = "\0failed"  # no model is named so
 
 
@@ -38,23 +39,24 @@ def traffic_figure(record: DemoRecord) -> Markup | None:
     classes = model_classes(record)
     seconds, bins = _binned(record.traffic)
     marks = sorted(record.marks, key=lambda mark: mark.at_s)[:_MOST_MARKS]
-    lanes = _lanes(marks, seconds[-1] or 1)
+    last = max(seconds[-1], *(mark.at_s for mark in marks), 1.0)
+    lanes = _lanes(marks, last)
     top = 30 + _LANE * (1 + max((lane for _, lane in lanes), default=0))
     peak = max(sum(each.values()) for each in bins) or 1.0
-    panel = Panel(_time_axis(seconds[-1]), Axis(0.0, peak * 1.04, top + 260, top))
+    panel = Panel(_time_axis(last), Axis(0.0, peak * 1.04, top + 260, top))
     drawn = [
-        frame(panel, "seconds since the demonstration began", "answers per second", x_text=count, y_text=count),
+        frame(panel, "seconds since the demonstration began", "answers per second"),
         _areas(panel, seconds, bins, classes),
-        *(_mark(panel, mark, lane) for mark, lane in lanes),
+        _marks(panel, lanes),
     ]
-    happened = "; ".join(f"{mark.label} at {count(mark.at_s)} s" for mark in marks)
+    happened = "; ".join(f"{_words(mark)} at {count(mark.at_s)} s" for mark in marks)
     about = f"{_totals(record)} {happened}"
     drawing = picture("traffic", "Answers per second by model", about, top + 310, *drawn)
-    return figure(drawing, _legend(record, classes), tag("p", _totals(record)))
+    return figure(drawing, _legend(record, classes), tag("p", _totals(record)), _failures(record))
 
 
 def _time_axis(last: float) -> Axis:
-    return Axis(0.0, max(1.0, last), 64, WIDTH - 20)
+    return Axis(0.0, last, 64, WIDTH - 20)
 
 
 def _binned(traffic: Sequence[TrafficSecond]) -> tuple[list[float], list[dict[str, float]]]:
@@ -75,28 +77,29 @@ def _areas(
     lower = [0.0] * len(bins)
     parts = []
     coloured = {*classes, _FAILED}
-    layers = [(model, kind, (model,)) for model, kind in classes.items()]
+    layers: list[tuple[str, str, Sequence[str]]] = [(model, kind, [model]) for model, kind in classes.items()]
     rest = sorted({model for each in bins for model in each} - coloured)
-    layers += [(OTHERS, "model-rest", tuple(rest)), ("failed requests", "failed", (_FAILED,))]
+    layers += [(OTHERS, "model-rest", rest), ("failed requests", "failed", [_FAILED])]
     for name, kind, models in layers:
         upper = [low + sum(each.get(model, 0.0) for model in models) for low, each in zip(lower, bins, strict=True)]
         if upper != lower:
             pairs = list(zip(seconds, upper, strict=True)), list(zip(seconds, lower, strict=True))
-            parts.append(area(panel, *pairs, f"layer {kind}", name))
+            parts.append(area(panel, *pairs, f"layer {kind}", clipped(name, 60)))
         lower = upper
     return join(parts)
 
 
 def _lanes(marks: Sequence[Mark], last: float) -> list[tuple[Mark, int]]:
-    """In which row above the picture each mark's words have room."""
-    axis, ends, placed = _time_axis(last), [float("-inf")] * _MOST_LANES, []
-    for mark in marks:
+    """In which row above the picture each mark's words stand: above all lines that would cross them."""
+    axis, placed = _time_axis(last), list[tuple[Mark, int]]()
+    for mark in reversed(marks):
         start, end = _span(axis, mark)
-        free = [lane for lane, taken in enumerate(ends) if taken < start]
-        lane = free[0] if free else min(range(_MOST_LANES), key=ends.__getitem__)
-        ends[lane] = end
-        placed.append((mark, lane))
-    return placed
+        near = [(_span(axis, other), axis.at(other.at_s), lane) for other, lane in placed]
+        crossed = [lane for _, x, lane in near if start <= x <= end]
+        taken = {lane for (other_start, other_end), _, lane in near if other_start < end and start < other_end}
+        free = [lane for lane in range(max(crossed, default=-1) + 1, _MOST_LANES) if lane not in taken]
+        placed.append((mark, free[0] if free else _MOST_LANES - 1))
+    return placed[::-1]
 
 
 def _span(axis: Axis, mark: Mark) -> tuple[float, float]:
@@ -114,10 +117,15 @@ def _words(mark: Mark) -> str:
     return clipped(mark.label, 40)
 
 
-def _mark(panel: Panel, mark: Mark, lane: int) -> Markup:
-    x, y = panel.x.at(mark.at_s), panel.top - 30 - _LANE * lane
-    side, anchor = (5, "start") if _is_left(panel.x, mark) else (-5, "end")
-    return tag("g", line(x, y - 9, x, panel.bottom, "moment"), label(x + side, y, _words(mark), "event", anchor))
+def _marks(panel: Panel, lanes: Sequence[tuple[Mark, int]]) -> Markup:
+    """The lines first: words stand on them."""
+    lines, said = [], []
+    for mark, lane in lanes:
+        x, y = panel.x.at(mark.at_s), panel.top - 30 - _LANE * lane
+        side, anchor = (5, "start") if _is_left(panel.x, mark) else (-5, "end")
+        lines.append(line(x, y - 9, x, panel.bottom, "moment"))
+        said.append(label(x + side, y, _words(mark), "event", anchor))
+    return join([*lines, *said])
 
 
 def _legend(record: DemoRecord, classes: Mapping[str, str]) -> Markup:
@@ -142,3 +150,12 @@ def _totals(record: DemoRecord) -> str:
     answers = sum(sum(second.answers.values()) for second in record.traffic)
     failed = sum(second.failed for second in record.traffic)
     return f"{count(answers)} answers in all, {count(failed)} failed requests."
+
+
+def _failures(record: DemoRecord) -> Markup | None:
+    if not record.failures:
+        return None
+    rows = sorted(record.failures.items(), key=lambda pair: (-pair[1], pair[0]))[:_MOST_REASONS]
+    return table(
+        "Why requests failed.", ("reason", "requests"), [(clipped(why, 200), count(n)) for why, n in rows], (1,)
+    )

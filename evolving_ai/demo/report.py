@@ -6,6 +6,7 @@ browser to load or run anything. A part of which nothing is recorded is left out
 
 import shlex
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from evolving_ai._common.files import write_atomically
@@ -26,8 +27,8 @@ __all__ = ["report_html", "write_report"]
 _TITLE = "An LLM gateway that improves itself"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _GOOD = (
-    "The winner of the campaign decided a small share of the requests first, then a larger one. After each request, two "
-    "tests look at each guard rail: does the candidate do harm, and is it shown to do none?"
+    "The winner of the campaign decided a small share of the requests first, then a larger one. After each request "
+    "two tests look at each guard rail: does the candidate do harm, and is it shown to do none?"
 )
 _GATES = "A candidate has to pass every gate before the first request sees it. Gates know recorded outcomes only."
 
@@ -80,9 +81,16 @@ def _head() -> Markup:
 
 
 def _when(record: DemoRecord) -> str:
-    began = f"Demonstration of {clipped(record.started, 40)}" if record.started else "Demonstration"
+    began = f"Demonstration of {_date(record.started)}" if record.started else "Demonstration"
     took = f", {duration(record.seconds)} in all" if record.seconds > 0 else ""
     return f"{began}{took}. Models are replayed from recorded answers; everything else is the real thing."
+
+
+def _date(started: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(started):%Y-%m-%d %H:%M %Z}".rstrip()
+    except ValueError:
+        return clipped(started, 40)
 
 
 def _parts(record: DemoRecord, home: Path) -> Iterable[tuple[str, str, Markup | None]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from evolving_ai.demo.record import DemoRecord
 from evolving_ai.demo.report_markup import Markup, clipped, folded, join, table, tag
-from evolving_ai.demo.report_numbers import ABSENT, plain
+from evolving_ai.demo.report_numbers import ABSENT, brief
 from evolving_ai.demo.report_view import RolloutView
 
 __all__ = ["lineage_part"]
@@ -52,7 +52,7 @@ def _commit(commit: Mapping[str, Any], known: Iterable[str], roles: Mapping[str,
     if mutation:
         made.append(f"operator {clipped(mutation.get('type') or 'unknown', 40)}")
     if isinstance(safety, int | float):
-        made.append(f"safety score {plain(safety)}")
+        made.append(f"safety score {brief(safety)}")
     return tag(
         "li",
         tag("h3", tag("code", name[:_SHORT]), *(join([" ", badge]) for badge in roles.get(name, ()))),
@@ -85,7 +85,9 @@ def _changes(changes: Any) -> Markup | None:
     if not rows:
         return None
     cut = len(rows) - _MOST_CHANGES
-    caption = f"{len(rows)} changed genes" + (f", the first {_MOST_CHANGES}" if cut > 0 else "")
+    caption = f"{len(rows)} gene{'s' if len(rows) > 1 else ''} changed" + (
+        f", the first {_MOST_CHANGES}" if cut > 0 else ""
+    )
     drawn = table(caption, ("gene", "before", "after"), rows[:_MOST_CHANGES])
     return drawn if len(rows) <= _SEEN_CHANGES else folded(caption, drawn)
 
@@ -104,5 +106,5 @@ def _value(value: Any) -> str:
     if value is None:
         return ABSENT
     if isinstance(value, float):
-        return plain(value, 4)
+        return brief(value)
     return clipped(value, 80)

@@ -9,16 +9,18 @@ from evolving_ai.demo.record import DemoRecord, OutageFigures, RolloutFigures
 from evolving_ai.demo.report_markup import Child, Markup, clipped, folded, join, table, tag
 from evolving_ai.demo.report_numbers import (
     ABSENT,
+    brief,
     count,
     duration,
     e_value,
     money,
     percent,
-    plain,
     points,
     signed,
+    signed_money,
 )
 from evolving_ai.demo.report_view import GateView, RailView, RolloutView, TransitionView
+from evolving_ai.rollout.evidence import RailName
 
 __all__ = ["gates_table", "outage_part", "rollout_part"]
 
@@ -124,7 +126,7 @@ def _gate(gate: GateView | None) -> Markup | None:
         return None
     shown = [(name, value) for name, value in gate.figures.items()][:_MOST_FIGURES]
     figures = folded(
-        f"{len(gate.figures)} figures",
+        "figures",
         tag("ul", *(tag("li", f"{clipped(name, 80)}: {_figure(value)}") for name, value in shown), class_="plainly"),
     )
     verdict = _verdict("passed" if gate.passed else "vetoed", is_good=gate.passed)
@@ -132,7 +134,7 @@ def _gate(gate: GateView | None) -> Markup | None:
 
 
 def _figure(value: Any) -> str:
-    return plain(value, 4) if isinstance(value, int | float) else clipped(value, 80)
+    return brief(value) if isinstance(value, int | float) else clipped(value, 80)
 
 
 def _rails(rails: Sequence[RailView]) -> Markup:
@@ -140,10 +142,10 @@ def _rails(rails: Sequence[RailView]) -> Markup:
         "guard rail",
         "canary",
         "control",
-        "canary less control",
+        "worse by",
         "margin",
         "evidence of harm",
-        "evidence of none",
+        "evidence of no harm",
         "found",
     )
     rows = [
@@ -151,27 +153,27 @@ def _rails(rails: Sequence[RailView]) -> Markup:
             join([tag("span", rail.rail), tag("small", _RAILS.get(rail.rail))]),
             _arm(rail, rail.canary_mean, rail.canary_count),
             _arm(rail, rail.control_mean, rail.control_count),
-            signed(rail.difference, _unit(rail)),
-            signed(rail.margin, _unit(rail)),
+            _difference(rail, rail.difference),
+            _difference(rail, rail.margin),
             join([e_value(rail.harm), tag("small", f"of {e_value(rail.harm_threshold)}")]),
             join([e_value(rail.proof), tag("small", f"of {e_value(rail.proof_threshold)}")]),
             _found(rail),
         )
         for rail in rails
     ]
-    caption = "The guard rails at the end. A difference above 0 is worse; more than the margin is harm."
+    caption = "The guard rails at the end. Worse by more than the margin is harm; below 0 is better."
     return table(caption, header, rows, numbers=range(1, 7))
 
 
-def _unit(rail: RailView) -> str:
-    return "points" if rail.unit.startswith("points") else "" if rail.rail == "cost" else rail.unit
+def _difference(rail: RailView, value: float | None) -> str:
+    return signed_money(value) if rail.rail == RailName.COST else signed(value, "points")
 
 
 def _arm(rail: RailView, mean: float | None, observations: float | None) -> Markup:
-    if rail.rail == "cost":
+    if rail.rail == RailName.COST:
         shown = money(mean)
     else:
-        shown = points(mean) if rail.rail == "quality" or mean is None else percent(mean / 100)
+        shown = points(mean) if rail.rail == RailName.QUALITY or mean is None else percent(mean / 100)
     return join([shown, tag("small", f"of {count(observations)}")])
 
 
@@ -209,4 +211,4 @@ def _moment(at: Any) -> float | None:
 
 
 def _since(first: float | None, at: float | None) -> str:
-    return ABSENT if first is None or at is None else f"{at - first:.1f} s"
+    return ABSENT if first is None or at is None else f"{at - first:.1f}\N{NO-BREAK SPACE}s"

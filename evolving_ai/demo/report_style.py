@@ -43,7 +43,6 @@ nav ul { list-style: none; padding: 0; margin: 18px 0 0; display: flex; flex-wra
   font-size: 15px; }
 .skip { position: absolute; left: -999px; }
 .skip:focus { left: 12px; top: 12px; background: var(--paper); padding: 8px; }
-.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 """
 
 _PARTS = """
@@ -65,6 +64,7 @@ _PARTS = """
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14.5px; margin: 14px 0 6px;
   font-variant-numeric: tabular-nums; }
+table { overflow-wrap: break-word; }
 caption { text-align: left; color: var(--quiet); font-size: 14px; padding-bottom: 6px; }
 th, td { text-align: left; vertical-align: top; padding: 8px 14px 8px 0; border-bottom: 1px solid var(--rule); }
 th:last-child, td:last-child { padding-right: 0; }
@@ -75,7 +75,7 @@ td svg { display: block; margin: 4px 0; }
 td p { margin: 4px 0; }
 td small, th small { display: block; }
 td small, th small { color: var(--quiet); font-weight: 400; font-size: 12.5px; }
-.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; } td.number, .policy { white-space: nowrap; }
 .policy::before { content: ""; display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 8px;
   background: var(--quiet); }
 .policy.cheapest::before { background: var(--cheapest); } .policy.seed::before { background: var(--incumbent); }
@@ -99,6 +99,7 @@ summary { cursor: pointer; color: var(--front); font-size: 14px; width: fit-cont
 
 _PICTURES = """
 figure { margin: 14px 0 20px; }
+figcaption p { max-width: 110ch; }
 .plot { display: block; width: 100%; height: auto; }
 .plot text { font-family: inherit; font-size: 12px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
 .plot .name { font-size: 12.5px; }

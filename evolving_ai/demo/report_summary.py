@@ -5,19 +5,30 @@ from collections.abc import Mapping
 from evolving_ai.demo.plots import Axis, line
 from evolving_ai.demo.plots_pareto import row_kind
 from evolving_ai.demo.record import DemoRecord, MeasuredRow, RolloutFigures
-from evolving_ai.demo.report_markup import Markup, clipped, join, table, tag
-from evolving_ai.demo.report_numbers import count, duration, money, percent, plain, points, signed
+from evolving_ai.demo.report_markup import Child, Markup, clipped, join, table, tag
+from evolving_ai.demo.report_numbers import count, duration, money, percent, points, signed
 from evolving_ai.demo.report_view import RolloutView
 
 __all__ = ["headline", "measured_table"]
 
 _BAR_WIDTH = 150.0
 _NAMED_SHARES = 3
+_MOST_SHARES = 40
+_HEADER = (
+    "policy",
+    "quality, and its 95\N{NO-BREAK SPACE}% interval",
+    "as a picture",
+    "cost of 1,000 requests",
+    "of the seed\N{RIGHT SINGLE QUOTATION MARK}s cost",
+    "p50",
+    "p95",
+    "who answered",
+)
 
 
 def headline(record: DemoRecord) -> Markup:
     """Sentences, then the figures alone."""
-    sentences = [_evolved(record), _promoted(record.good), _caught(record), _unharmed(record)]
+    sentences = [_evolved(record), _promoted(record.good), _caught(record)]
     told = tag("ol", *(tag("li", sentence) for sentence in sentences if sentence), class_="story")
     tiles = [tile for tile in (*_row_tiles(record), *_rollout_tiles(record), _failed_tile(record)) if tile is not None]
     return join([told, tag("dl", *tiles, class_="tiles")])
@@ -31,36 +42,24 @@ def measured_table(record: DemoRecord, classes: Mapping[str, str]) -> Markup | N
     low = min(row.quality_low for row in record.rows)
     high = max(row.quality_high for row in record.rows)
     axis = Axis(low, high, 6.0, _BAR_WIDTH - 6.0)
-    rows = [
-        (
-            tag("span", row.name, class_=f"policy {row_kind(row.name)}"),
-            join([tag("strong", points(row.quality)), f" ({points(row.quality_low)} to {points(row.quality_high)})"]),
-            _interval(row, axis),
-            money(row.cost_usd_per_1k),
-            percent(row.cost_usd_per_1k / seed.cost_usd_per_1k) if seed and seed.cost_usd_per_1k > 0 else None,
-            duration(row.p50_s),
-            duration(row.p95_s),
-            _shares(row, classes),
-        )
-        for row in record.rows
-    ]
-    header = (
-        "policy",
-        "quality (95 % interval)",
-        tag("span", "the same as a picture", class_="unseen"),
-        "cost of 1,000 requests",
-        "of the seed\N{RIGHT SINGLE QUOTATION MARK}s cost",
-        "p50",
-        "p95",
-        "who answered",
-    )
+    rows = [_measured(row, seed, axis, classes) for row in record.rows]
     caption = "Held-out questions, each asked once through the gateway; quality in points of 100."
-    pace = (
-        ""
-        if record.latency_scale == 1
-        else f" Latencies are replayed at {plain(record.latency_scale)} of their length."
+    pace = "" if record.latency_scale == 1 else f" Latencies are replayed at {record.latency_scale:g} of their length."
+    return table(caption + pace, _HEADER, rows, numbers=(3, 4, 5, 6))
+
+
+def _measured(row: MeasuredRow, seed: MeasuredRow | None, axis: Axis, classes: Mapping[str, str]) -> tuple[Child, ...]:
+    interval = tag("small", f"{points(row.quality_low)} to {points(row.quality_high)}")
+    return (
+        tag("span", clipped(row.name, 60), class_=f"policy {row_kind(row.name)}"),
+        join([tag("strong", points(row.quality)), interval]),
+        _interval(row, axis),
+        money(row.cost_usd_per_1k),
+        percent(row.cost_usd_per_1k / seed.cost_usd_per_1k) if seed and seed.cost_usd_per_1k > 0 else None,
+        duration(row.p50_s),
+        duration(row.p95_s),
+        _shares(row, classes),
     )
-    return table(caption + pace, header, rows, numbers=(3, 4, 5, 6))
 
 
 def _row(record: DemoRecord, kind: str) -> MeasuredRow | None:
@@ -73,11 +72,12 @@ def _evolved(record: DemoRecord) -> str | None:
         return None
     tried = len(record.candidates)
     found = f"A campaign of {count(tried)} candidates evolved" if tried else "A campaign evolved"
-    share = f", {percent(evolved.cost_usd_per_1k / seed.cost_usd_per_1k)} of it" if seed.cost_usd_per_1k > 0 else ""
+    is_free = seed.cost_usd_per_1k <= 0
+    share = "" if is_free else f"{percent(evolved.cost_usd_per_1k / seed.cost_usd_per_1k)} of "
     return (
         f"{found} a routing policy that scores {points(evolved.quality)} of 100 points on questions that it never saw, "
-        f"for {money(evolved.cost_usd_per_1k)} per 1,000 requests; the seed policy scores {points(seed.quality)} for "
-        f"{money(seed.cost_usd_per_1k)}{share and f', so the evolved one costs {share[2:]}'}."
+        f"for {money(evolved.cost_usd_per_1k)} per 1,000 requests: {share}the {money(seed.cost_usd_per_1k)} of the "
+        f"policy that it began with, which scores {points(seed.quality)}."
     )
 
 
@@ -103,24 +103,14 @@ def _caught(record: DemoRecord) -> str | None:
     if view.state != "rolled_back":
         return f"Another DNA{passed} ended {_words(view.state)}: {clipped(view.reason, 200)}."
     worse = next((rail.difference for rail in view.rails if rail.rail == "quality"), None)
-    much = f", {points(worse)} points worse," if worse is not None and worse > 0 else ""
+    much = f"{points(worse)} points worse" if worse is not None and worse > 0 else "worse than it"
     model = f" ({clipped(record.bad_model, 60)} had got worse since it was recorded)" if record.bad_model else ""
     told = record.bad.exchange_s
-    ended = f": {duration(told)} later every replica knew that it was rolled back" if told is not None else ""
+    ended = f", and {duration(told)} later every replica knew" if told is not None else ""
     return (
-        f"Another DNA{passed} did harm{much} once it met live requests{model}; that was found after "
-        f"{count(view.canary_requests)} requests of its canary{ended}."
+        f"Another DNA{passed} was {much} on live requests{model}: "
+        f"after {count(view.canary_requests)} requests of its canary that was found{ended}."
     )
-
-
-def _unharmed(record: DemoRecord) -> str | None:
-    answers, failed = _traffic(record)
-    if not answers:
-        return None
-    outage = f", through the outage of {clipped(record.outage.model, 60)}, too" if record.outage else ""
-    if failed:
-        return f"{count(failed)} of {count(answers + failed)} requests failed."
-    return f"Of {count(answers)} requests none failed{outage}."
 
 
 def _traffic(record: DemoRecord) -> tuple[int, int]:
@@ -136,7 +126,9 @@ def _row_tiles(record: DemoRecord) -> list[Markup]:
     seed, evolved = _row(record, "seed"), _row(record, "evolved")
     if seed is None or evolved is None:
         return []
-    gain = f"{signed(evolved.quality - seed.quality)} against the seed"
+    gain = f"{signed(evolved.quality - seed.quality, 'points')} against the seed"
+    if record.gain is not None:
+        gain += f" ({signed(record.gain[1])} to {signed(record.gain[2])})"
     tiles = [_tile(points(evolved.quality), "points of 100 on unseen questions", gain)]
     if seed.cost_usd_per_1k > 0:
         paid = f"{money(evolved.cost_usd_per_1k)} instead of {money(seed.cost_usd_per_1k)} per 1,000"
@@ -151,7 +143,7 @@ def _rollout_tiles(record: DemoRecord) -> list[Markup]:
         tiles.append(_tile(count(view.requests or record.good.requests), "requests until it was promoted", took))
     if record.bad is not None and (view := RolloutView.read(record.bad.view)).state == "rolled_back":
         of_all = f"of {count(view.requests)} requests of both arms" if view.requests else ""
-        tiles.append(_tile(count(view.canary_requests), "canary requests until harm was found", of_all))
+        tiles.append(_tile(count(view.canary_requests), "canary requests until caught", of_all))
         if record.bad.exchange_s is not None:
             tiles.append(_tile(duration(record.bad.exchange_s), "from the breach to the last replica", "rolled back"))
     return tiles
@@ -159,7 +151,10 @@ def _rollout_tiles(record: DemoRecord) -> list[Markup]:
 
 def _failed_tile(record: DemoRecord) -> Markup | None:
     answers, failed = _traffic(record)
-    return _tile(count(failed), "failed requests", f"of {count(answers + failed)}") if answers + failed else None
+    through = ", through an outage" if record.outage is not None else ""
+    return (
+        _tile(count(failed), "failed requests", f"of {count(answers + failed)}{through}") if answers + failed else None
+    )
 
 
 def _interval(row: MeasuredRow, axis: Axis) -> Markup:
@@ -177,13 +172,13 @@ def _interval(row: MeasuredRow, axis: Axis) -> Markup:
 
 
 def _shares(row: MeasuredRow, classes: Mapping[str, str]) -> Markup | None:
-    ranked = sorted(row.shares.items(), key=lambda pair: (-pair[1], pair[0]))
+    ranked = sorted(row.shares.items(), key=lambda pair: (-pair[1], pair[0]))[:_MOST_SHARES]
     if not ranked:
         return None
     parts, done = [], 0.0
     for model, share in ranked:
         width = max(0.0, share) * _BAR_WIDTH
-        title = tag("title", f"{model}: {percent(share)}")
+        title = tag("title", f"{clipped(model, 60)}: {percent(share)}")
         kind = f"layer {classes.get(model, 'model-rest')}"
         parts.append(tag("rect", title, x=f"{done:.1f}", y=0, width=f"{width:.1f}", height=10, class_=kind))
         done += width

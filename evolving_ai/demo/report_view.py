@@ -9,6 +9,9 @@ from evolving_ai.rollout.evidence import RailName
 
 __all__ = ["GateView", "HistoryPoint", "RailView", "RolloutView", "TransitionView"]
 
+_BEYOND = 1e300
+"""Nothing that is told means more than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class RailView:
@@ -122,9 +125,17 @@ def _maps(document: Mapping[str, Any], key: str) -> Iterable[Mapping[str, Any]]:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    evidence = _evidence(value)
+    return evidence if evidence is not None and math.isfinite(evidence) else None
+
+
+def _evidence(value: Any) -> float | None:
+    """An e-value may be infinite, no other number may."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return float(value) if abs(value) < _BEYOND else math.copysign(math.inf, value)
 
 
 def _gate(document: Mapping[str, Any]) -> GateView:
@@ -145,15 +156,16 @@ def _rail(document: Mapping[str, Any]) -> RailView:
         canary_mean=_number(canary.get("mean")),
         control_count=_number(control.get("count")),
         control_mean=_number(control.get("mean")),
-        **{
-            key: _number(document.get(key))
-            for key in (
-                "difference", "margin", "proof_margin", "harm", "harm_threshold", "proof", "proof_threshold",
-            )
-        },
+        difference=_number(document.get("difference")),
+        margin=_number(document.get("margin")),
+        proof_margin=_number(document.get("proof_margin")),
+        harm=_evidence(document.get("harm")),
+        harm_threshold=_number(document.get("harm_threshold")),
+        proof=_evidence(document.get("proof")),
+        proof_threshold=_number(document.get("proof_threshold")),
         is_breached=document.get("is_breached") is True,
         is_proven=document.get("is_proven") is True,
-    )  # fmt: skip
+    )
 
 
 def _transition(document: Mapping[str, Any]) -> TransitionView:
@@ -171,7 +183,7 @@ def _point(document: Mapping[str, Any]) -> HistoryPoint | None:
         return None
     rails = {name.value: _map(document, name.value) for name in RailName}
     harm, proof, difference = (
-        {name: value for name, rail in rails.items() if (value := _number(rail.get(key))) is not None}
-        for key in ("harm", "proof", "difference")
+        {name: value for name, rail in rails.items() if (value := read(rail.get(key))) is not None}
+        for key, read in (("harm", _evidence), ("proof", _evidence), ("difference", _number))
     )
     return HistoryPoint(requests, harm, proof, difference)

@@ -63,15 +63,17 @@ def demo_record() -> DemoRecord:
         traffic=_traffic(chance),
         marks=[
             Mark(22.0, "campaign begins"),
+            Mark(83.4, "campaign ends"),
             Mark(96.0, "canary 10 %"),
             Mark(99.1, "canary 50 %"),
             Mark(113.8, "promoted"),
             Mark(140.0, "harmful canary 10 %"),
             Mark(144.6, "rolled back"),
-            Mark(160.0, f"outage of {_QWEN}"),
-            Mark(166.3, "it is back"),
+            Mark(160.0, "outage"),
+            Mark(166.3, "return"),
         ],
         lineage=_lineage(),
+        gain=(0.3, -1.9, 2.5),
     )
 
 
@@ -79,9 +81,9 @@ def _rows() -> list[MeasuredRow]:
     evolved = {_QWEN: 0.71, _LLAMA: 0.15, _GEMMA: 0.08, _NEMOTRON: 0.06}
     oracle = {_GEMMA: 0.55, _QWEN: 0.2, _LLAMA: 0.1, _NEMOTRON: 0.15}
     return [
-        MeasuredRow("cheapest", 58.9, 55.4, 62.3, 0.0282, 0.171, 0.262, {_GEMMA: 1.0}),
-        MeasuredRow("seed", 66.5, 62.9, 69.8, 0.2539, 0.366, 0.611, {_NEMOTRON: 1.0}),
-        MeasuredRow("evolved", 66.8, 63.3, 70.2, 0.0607, 0.189, 0.402, evolved),
+        MeasuredRow("cheapest model", 58.9, 55.4, 62.3, 0.0282, 0.171, 0.262, {_GEMMA: 1.0}),
+        MeasuredRow("seed DNA", 66.5, 62.9, 69.8, 0.2539, 0.366, 0.611, {_NEMOTRON: 1.0}),
+        MeasuredRow("evolved DNA", 66.8, 63.3, 70.2, 0.0607, 0.189, 0.402, evolved),
         MeasuredRow("oracle", 87.4, 85.1, 89.5, 0.0571, 0.182, 0.377, oracle),
     ]
 
