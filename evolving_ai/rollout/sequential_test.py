@@ -7,12 +7,15 @@ variables by betting", JRSS-B 86(1), 2024; a survey: Ramdas et al., "Game-theore
 anytime-valid inference", Statistical Science 38(4), 2023.
 
 **The bets.** The wealth is spread over a few bettors, each of which believes in a fixed distance `d` of the mean from
-the bound and stakes `d / (variance + d^2)` of what it has, plus a reserve that is not at stake. Why so: the bet of a
-plug-in estimate (GRAPA) gambles on early noise and needed 24 % more requests to prove what holds exactly at the design;
-one bettor alone is slow where the truth is elsewhere. Every so often a little of the sum is dealt out anew (Herbster
-and Warmuth's fixed share, 1998), also from the reserve: so harm that begins after 4,000 good requests is found within
-1,400 more instead of 2,800, for 4 % more requests where it is there from the start. Nothing of this needs the truth
-of any belief: all stakes are chosen before the observation, and moving wealth between bettors creates none.
+the bound and stakes `d / (variance + d^2)` of what it has, plus a reserve that is not at stake. Every so often a little
+of the sum is dealt out anew (Herbster and Warmuth's fixed share, 1998). Nothing of this needs any belief to be true:
+all stakes are chosen before the observation, and moving wealth between bettors creates none.
+
+Why so (simulated: right or wrong scores, 65 % right, share 0.1 for 1,000 requests, then 0.5): a plug-in estimate of the
+distance (GRAPA, shrunk) took a median of 6,200 requests instead of 5,600 to prove a candidate that is as good. One
+bettor alone took 3 % less there, and 9 % more for a candidate that is 3 points better. Dealing anew finds a loss of 15
+points that begins after 4,000 good requests within 1,400 more instead of 3,100, and costs 2 % where it is there from
+the start.
 """
 
 import math
