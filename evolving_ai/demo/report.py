@@ -124,8 +124,8 @@ def _bad(record: DemoRecord) -> str:
 
 def _further(record: DemoRecord, home: Path) -> Markup:
     place = f"--home {shlex.quote(str(home))}"
-    kept = [("who changed what, and whether that record is whole", f"audit log {place}")]
-    kept.append(("the same, verified", f"audit verify {place}"))
+    kept = [("who changed what", f"audit log {place}")]
+    kept.append(("whether that record is whole", f"audit verify {place}"))
     for figures, what in ((record.good, "the evolved DNA: origin, genes"), (record.bad, "the harmful one")):
         commit = RolloutView.read(figures.view).candidate if figures is not None else ""
         if commit:

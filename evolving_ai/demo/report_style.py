@@ -138,7 +138,7 @@ figcaption p { max-width: 110ch; }
 
 _MEDIA = f"""
 @media (prefers-color-scheme: dark) {{ :root {{ {_DARK} }} }}
-@media (max-width: 760px) {{
+@media screen and (max-width: 760px) {{
   body {{ font-size: 15px; }} h1 {{ font-size: 27px; }} .story {{ font-size: 16px; }}
   main, header, footer {{ padding-left: 16px; padding-right: 16px; }}
   .wide > .plot {{ min-width: 720px; }} .scroll > table {{ min-width: 640px; }}
@@ -153,6 +153,10 @@ _MEDIA = f"""
   header {{ padding-top: 0; }} nav, .skip {{ display: none; }}
   figure, tr, .tiles div, .facts, .lineage > li {{ break-inside: avoid; }} h2, h3, caption {{ break-after: avoid; }}
   .scroll {{ overflow: visible; }} th, td {{ padding-right: 8px; }} table {{ font-size: 8.5pt; }}
+  thead th, td small, th small, td summary, .plainly, .verdict {{ font-size: 7.5pt; }}
+  td svg {{ max-width: 86px; height: auto; }}
+  .story {{ font-size: 11.5pt; }} .tiles .big {{ font-size: 19pt; }}
+  caption, .legend, figcaption p {{ font-size: 8.5pt; }}
   summary {{ list-style: none; }} ::details-content {{ content-visibility: visible; display: block; height: auto; }}
 }}
 """

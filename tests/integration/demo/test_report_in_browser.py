@@ -16,7 +16,7 @@ from evolving_ai.demo.report import write_report
 from tests.doubles.demo_records import demo_record
 
 CHROMIUM = shutil.which("chromium")
-WIDTHS = (500, 1100)
+SCREENS = [(500, "screen"), (1100, "screen"), (690, "print")]  # the last is A4 within its margins
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -90,11 +90,15 @@ def test_the_page_follows_the_colour_scheme_of_its_reader(report: Path, setting:
     assert len({tuple(pixel) for pixel in pixels[::7, ::7].reshape(-1, pixels.shape[2]).tolist()}) > 20
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_no_words_are_cut_off_or_covered_and_the_page_is_as_wide_as_its_window(report: Path, width: int) -> None:
+@pytest.mark.parametrize(("width", "medium"), SCREENS)
+def test_no_words_are_cut_off_or_covered_and_the_page_is_as_wide_as_its_medium(
+    report: Path, width: int, medium: str
+) -> None:
     policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
     text, removed = policy.subn("", report.read_text(encoding="utf-8"))
     assert removed == 1
+    if medium == "print":
+        text = text.replace("@media screen", "@media not all").replace("@media print", "@media screen")
     copy = report.with_name("measured.html")
     copy.write_text(text.replace("</body>", f"<script>{MEASURE}</script></body>"), encoding="utf-8")
     shown = browse(copy, f"--window-size={width},900", "--dump-dom").stdout
