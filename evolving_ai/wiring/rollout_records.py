@@ -146,12 +146,12 @@ class RolloutFolder:
     def load(self, rollout_id: str) -> RolloutRecord:
         """RefNotFoundError when there is none, CorruptionError when its file is damaged."""
         if not _ID.fullmatch(rollout_id):
-            raise RefNotFoundError(f"there is no rollout {rollout_id[:64]!r}: `rollout list` shows all")
+            raise RefNotFoundError(f"there is no rollout {rollout_id[:64]!r}: `evolving-ai rollout list` shows all")
         path = self._path(rollout_id)
         try:
             return RolloutRecord.from_json(json.loads(path.read_bytes()))
         except FileNotFoundError as exc:
-            raise RefNotFoundError(f"there is no rollout {rollout_id}: `rollout list` shows all") from exc
+            raise RefNotFoundError(f"there is no rollout {rollout_id}: `evolving-ai rollout list` shows all") from exc
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise CorruptionError(f"{path} is damaged: restore it from a backup, or remove it") from exc
 

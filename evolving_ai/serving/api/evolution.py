@@ -144,13 +144,7 @@ def evolution_router(services: EvolutionServices) -> APIRouter:
         campaign_id: str, principal: Annotated[Principal, Depends(current_principal)]
     ) -> RolledBackCampaign:
         """Take a campaign's winner back, from a rollout or from being live; refused when it is in neither."""
-        candidate = await asyncio.to_thread(services.candidate_commit)
-        if candidate is not None and await asyncio.to_thread(services.campaigns.has_led_to, campaign_id, candidate):
-            stopped = await services.stop_rollout(principal, f"rollback of campaign {campaign_id}")
-            return RolledBackCampaign(id=campaign_id, live=stopped)
-        live = await asyncio.to_thread(services.live_commit)
-        await asyncio.to_thread(services.campaigns.check_origin, campaign_id, live)
-        return RolledBackCampaign(id=campaign_id, live=await _roll_back(services, principal, campaign_id))
+        return RolledBackCampaign(id=campaign_id, live=await _take_back(services, principal, campaign_id))
 
     return router
 
@@ -168,9 +162,16 @@ def _launch(services: EvolutionServices, request: StartRequest) -> Beginning:
     return services.campaigns.launch(wishes)
 
 
-async def _roll_back(services: EvolutionServices, principal: Principal, campaign_id: str) -> dict[str, Any]:
+async def _take_back(services: EvolutionServices, principal: Principal, campaign_id: str) -> dict[str, Any]:
+    """Out of the rollout, where the winner is its candidate, else out of being live; what is live then."""
+    reason = f"rollback of campaign {campaign_id}"
+    candidate = await asyncio.to_thread(services.candidate_commit)
+    if candidate is not None and await asyncio.to_thread(services.campaigns.has_led_to, campaign_id, candidate):
+        return await services.stop_rollout(principal, reason)
+    live = await asyncio.to_thread(services.live_commit)
+    await asyncio.to_thread(services.campaigns.check_origin, campaign_id, live)
     try:
-        return await services.roll_back(principal, f"rollback of campaign {campaign_id}")
+        return await services.roll_back(principal, reason)
     except UsageError as exc:
         raise RequestError("conflict", str(exc)) from exc
 

@@ -116,15 +116,14 @@ class RolloutServices(Protocol):
     def all(self) -> Sequence[RolloutRecord]: ...
 
 
-Asking = Annotated[Principal, Depends(current_principal)]
-
-
 def rollouts_router(services: RolloutServices) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/v1/rollouts", tags=["rollouts"])
 
     @router.post("", status_code=202)
-    async def start(request: RolloutRequest, principal: Asking) -> RolloutView:
+    async def start(
+        request: RolloutRequest, principal: Annotated[Principal, Depends(current_principal)]
+    ) -> RolloutView:
         """Start a rollout; its gates are asked in the background. 409 while another one is under way."""
         plan = RolloutPlan.from_json(request.plan)
         return _view(await services.start(request.ref, plan, actor=principal.key_id, reason=request.reason))
@@ -141,12 +140,14 @@ def rollouts_router(services: RolloutServices) -> APIRouter:
         return _view(record, (record.statistics or {}).get("history", ()))
 
     @router.post("/{rollout_id}/approve")
-    async def approve(rollout_id: str, principal: Asking) -> RolloutView:
+    async def approve(rollout_id: str, principal: Annotated[Principal, Depends(current_principal)]) -> RolloutView:
         """Let a rollout go on that waits for an operator."""
         return _view(await services.approve(rollout_id, actor=principal.key_id))
 
     @router.post("/{rollout_id}/stop")
-    async def stop(rollout_id: str, request: RolloutReason, principal: Asking) -> RolloutView:
+    async def stop(
+        rollout_id: str, request: RolloutReason, principal: Annotated[Principal, Depends(current_principal)]
+    ) -> RolloutView:
         """End a rollout: the live DNA decides everything again."""
         return _view(await services.stop(rollout_id, actor=principal.key_id, reason=request.reason))
 
