@@ -29,10 +29,10 @@ class Ending(StrEnum):
     NOT_RUNNING = "not running"
 
 
-def end_platform(home: Path, clock: Clock, *, note: Callable[[str], None]) -> Ending:
+def end_platform(home: Path, clock: Clock, *, note: Callable[[str], None], patience_s: float = _PATIENCE_S) -> Ending:
     """Ask the supervisor to end; kill it and all that bears its mark when it does not. PlatformError when that fails.
 
-    Answers that are under way are given their time to end.
+    Answers that are under way are given their time to end, all in all `patience_s`.
     """
     supervisor = supervisor_of(home)
     if supervisor is None:
@@ -40,9 +40,9 @@ def end_platform(home: Path, clock: Clock, *, note: Callable[[str], None]) -> En
     note(f"stopping the platform (process {supervisor})")
     with contextlib.suppress(ProcessLookupError):
         os.kill(supervisor, signal.SIGTERM)
-    if _has_ended(home, clock, _PATIENCE_S):
+    if _has_ended(home, clock, patience_s):
         return Ending.STOPPED
-    note(f"it did not stop within {_PATIENCE_S:g} s: ending it by force")
+    note(f"it did not stop within {patience_s:g} s: ending it by force")
     state = read_state(home)
     with contextlib.suppress(ProcessLookupError):
         os.kill(supervisor, signal.SIGKILL)
