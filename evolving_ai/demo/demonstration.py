@@ -53,6 +53,9 @@ class Demonstration:
         log = self.traffic.log
         if log.tally.failed > self.settings.most_failures:
             raise PlatformError(f"{log.tally.failed} of {log.tally.requests} requests failed: {log.first_reason()}")
+        if self.traffic.silence_s > self.settings.longest_silence_s:
+            logs = self.platform.home / "logs"
+            raise PlatformError(f"no visitor was answered for {self.settings.longest_silence_s:g} s: see {logs}")
 
     def wait_until(
         self, is_so: Callable[[], bool], within_s: float, otherwise: str, *, every_s: float = _LOOK_EVERY_S

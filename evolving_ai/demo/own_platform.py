@@ -29,8 +29,12 @@ from evolving_ai.wiring.pool import load_pool, providers_in_environment
 
 __all__ = ["DemoPlatform", "quiet_environment", "started_platform", "write_settings"]
 
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = 15.0
+_CHANGE_TIMEOUT_S = 60.0
+"""A campaign is answered once it has begun, which takes seconds."""
 _CONNECT_TIMEOUT_S = 5.0
+_END_S = 25.0
+"""It takes five; what hangs is ended by force, for nobody else uses this platform."""
 _LOOK_EVERY_S = 0.2
 _MATPLOTLIB_VARIABLE = "MPLCONFIGDIR"
 
@@ -64,9 +68,8 @@ class DemoPlatform:
         self._client.close()
 
     def _new_client(self) -> httpx.Client:
-        timeout = httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
         headers = {"authorization": f"Bearer {self.key}"}
-        return httpx.Client(headers=headers, timeout=timeout, verify=self._tls, trust_env=False)
+        return httpx.Client(headers=headers, verify=self._tls, trust_env=False)
 
     def breakers(self, looks: int) -> Mapping[str, Mapping[str, str]]:
         """As the port says."""
@@ -87,7 +90,7 @@ class DemoPlatform:
         ordered: dict[str, Any] | None = None if kind is None else {"model": model, "kind": kind.value}
         if ordered is not None and status is not None:
             ordered |= {"status": status}
-        with httpx.Client(timeout=_CONNECT_TIMEOUT_S, verify=self._tls, trust_env=False) as client:
+        with httpx.Client(verify=self._tls, trust_env=False) as client:
             if ordered is None:
                 answer = _asked(client, "DELETE", url, params={"model": model})
             else:
@@ -102,8 +105,9 @@ def _asked(
     body: Mapping[str, Any] | None = None,
     params: Mapping[str, str] | None = None,
 ) -> httpx.Response:
+    timeout = httpx.Timeout(_TIMEOUT_S if method == "GET" else _CHANGE_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
     try:
-        return client.request(method, url, json=body, params=params)
+        return client.request(method, url, json=body, params=params, timeout=timeout)
     except httpx.HTTPError as exc:
         path = httpx.URL(url).path
         raise PlatformError(f"{method} {path} got no answer ({type(exc).__name__}: {exc})") from exc
@@ -161,7 +165,7 @@ def started_platform(
         is_good = True
     finally:
         if not (keep and is_good):
-            end_platform(home, clock, note=note)
+            end_platform(home, clock, note=note, patience_s=_END_S)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ class DemoSettings:
 
     `latency_scale`: how long a replayed answer takes, as a share of what such a model would. `questions` held-out
     questions are measured (None: all), `measured_at_once` of them at a time. Requests beyond `most_in_flight` that
-    are not answered yet wait. A rollout needs `least_rollout_rate` to end in time: below, that is said.
+    are not answered yet wait. It makes no sense to go on after `most_failures`, or when nobody was answered for
+    `longest_silence_s`. A rollout needs `least_rollout_rate` to end in time: below, that is said.
     """
 
     seed: int = 7
@@ -27,6 +28,7 @@ class DemoSettings:
     most_in_flight: int = 500
     outage_s: float = 4.5
     most_failures: int = 200
+    longest_silence_s: float = 15.0
     measured_within_s: float = 90.0
     campaign_within_s: float = 240.0
     rollout_within_s: float = 240.0

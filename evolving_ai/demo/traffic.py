@@ -88,6 +88,7 @@ class Traffic:
         self._rate = 0.0
         self._visitors = 0
         self._in_flight = 0
+        self._last_idle_s = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_ready = threading.Event()
         self._is_stopped = False
@@ -115,6 +116,11 @@ class Traffic:
     def in_flight(self) -> int:
         """Visitors who wait for their answer."""
         return self._in_flight
+
+    @property
+    def silence_s(self) -> float:
+        """For how long visitors have waited without that anyone was answered; 0 while nobody waits."""
+        return self.now_s() - max(self.log.last_s, self._last_idle_s) if self._in_flight else 0.0
 
     def stop(self) -> None:
         """No more requests; those in flight are given up."""
@@ -146,6 +152,8 @@ class Traffic:
                 now_s, rate = loop.time(), self._rate
                 owed = min(owed + rate * (now_s - last_s), rate * _MOST_OWED_S)
                 last_s = now_s
+                if not self._in_flight:
+                    self._last_idle_s = self.now_s()
                 while owed >= 1 and self._in_flight < self._most_in_flight:
                     owed -= 1
                     self._in_flight += 1

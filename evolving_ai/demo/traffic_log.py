@@ -26,7 +26,7 @@ class Tally(NamedTuple):
 class TrafficLog:
     """One thread adds to it; others may read the tally meanwhile, and the rest once nothing is added any more.
 
-    Seconds are counted from the beginning of the demonstration.
+    Seconds are counted from the beginning of the demonstration; `last_s` is when a request was answered last.
     """
 
     def __init__(self) -> None:
@@ -37,6 +37,7 @@ class TrafficLog:
         self._failed_over = 0
         self._last_s: dict[str, float] = {}
         self.reasons: Counter[str] = Counter()
+        self.last_s = 0.0
 
     def answered(self, at_s: float, model: str, *, is_failed_over: bool) -> None:
         """A request was answered by `model`."""
@@ -47,7 +48,7 @@ class TrafficLog:
         counts[model] += 1
         self._requests += 1
         self._failed_over += is_failed_over
-        self._last_s[model] = at_s
+        self._last_s[model] = self.last_s = at_s
 
     def failed(self, at_s: float, reason: str) -> None:
         """A request failed, because of `reason`."""
