@@ -141,6 +141,20 @@ def test_two_run_at_once_and_each_stops_when_asked(jobs: CampaignJobs, home: Pat
     assert {one.id for one in jobs.list()} == {first.id, second.id}
 
 
+def test_a_campaign_makes_way_for_serving_and_uses_no_cluster_of_others(
+    jobs: CampaignJobs, home: Path, wish: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # where nobody answers
+    campaign = jobs.start(wish(max_iterations=LONG))
+    runner = runner_pid(home, campaign.id)
+    wait_until(jobs, campaign.id, has_results)
+    assert os.getpriority(os.PRIO_PROCESS, runner) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+    assert os.getsid(runner) == os.getsid(0)
+    assert os.getpgid(runner) == runner
+    environment = Path(f"/proc/{runner}/environ").read_bytes().split(b"\0")
+    assert b"OPENBLAS_NUM_THREADS=1" in environment
+
+
 def test_a_campaign_may_be_stopped_the_moment_it_is_started(jobs: CampaignJobs, wish: Any) -> None:
     campaign = jobs.start(wish(max_iterations=LONG))
     jobs.stop(campaign.id)

@@ -140,6 +140,19 @@ def test_a_process_that_does_not_begin_is_ended(jobs: CampaignJobs, launcher: Fa
     assert launcher.last.is_killed
 
 
+def test_a_launched_campaign_has_begun_once_it_has_a_ledger(
+    jobs: CampaignJobs, launcher: FakeLauncher, clock: ManualClock
+) -> None:
+    launcher.at_first_wait = lambda _: None
+    beginning = jobs.launch(wish())
+    clock.advance(100)
+    assert jobs.begun(beginning) is None
+    launcher.last.begin()
+    begun = jobs.begun(beginning)
+    assert begun is not None
+    assert (begun.id, begun.state) == (beginning.id, "created")
+
+
 def test_a_campaign_over_before_anybody_looked_has_been_started(jobs: CampaignJobs, launcher: FakeLauncher) -> None:
     def run_at_once(runner: Runner) -> None:
         runner.begin()
