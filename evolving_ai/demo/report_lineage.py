@@ -39,8 +39,8 @@ def _roles(record: DemoRecord) -> dict[str, list[Markup]]:
         kind = "verdict good" if view.state == "promoted" else "verdict bad"
         badge = tag("span", view.state.replace("_", " "), class_=kind)
         roles.setdefault(view.candidate, []).append(badge)
-        roles.setdefault(view.incumbent, []).append(tag("span", "was live", class_="verdict open"))
-    return {commit: list(dict.fromkeys(badges)) for commit, badges in roles.items()}
+        roles.setdefault(view.incumbent, [tag("span", "was live", class_="verdict open")])
+    return roles
 
 
 def _commit(commit: Mapping[str, Any], known: Iterable[str], roles: Mapping[str, Sequence[Markup]]) -> Markup:

@@ -24,7 +24,7 @@ from evolving_ai.rollout.evidence import RailName
 
 __all__ = ["gates_table", "outage_part", "rollout_part"]
 
-_LONGEST = 400
+_LONGEST, _SEEN = 1500, 160
 _MOST_FIGURES = 60
 _MOST_TRANSITIONS = 40
 _GATES: Mapping[str, str] = {
@@ -124,13 +124,14 @@ def _verdict(words: str, *, is_good: bool) -> Markup:
 def _gate(gate: GateView | None) -> Markup | None:
     if gate is None:
         return None
-    shown = [(name, value) for name, value in gate.figures.items()][:_MOST_FIGURES]
-    figures = folded(
-        "figures",
-        tag("ul", *(tag("li", f"{clipped(name, 80)}: {_figure(value)}") for name, value in shown), class_="plainly"),
-    )
     verdict = _verdict("passed" if gate.passed else "vetoed", is_good=gate.passed)
-    return join([verdict, tag("p", clipped(gate.detail, _LONGEST)), figures if shown else None])
+    shown = list(gate.figures.items())[:_MOST_FIGURES]
+    figures = tag(
+        "ul", *(tag("li", f"{clipped(name, 80)}: {_figure(value)}") for name, value in shown), class_="plainly"
+    )
+    whole = tag("p", clipped(gate.detail, _LONGEST), class_="quiet") if len(gate.detail) > _SEEN else None
+    more = folded("more", whole, figures) if shown or whole is not None else None
+    return join([verdict, tag("p", clipped(gate.detail, _SEEN)), more])
 
 
 def _figure(value: Any) -> str:

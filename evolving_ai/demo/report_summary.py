@@ -89,9 +89,12 @@ def _promoted(good: RolloutFigures | None) -> str | None:
     stages = f" with {begun} of the traffic" if begun else ""
     if view.state != "promoted":
         return f"Its rollout as a canary{stages} ended {_words(view.state)}: {clipped(view.reason, 200)}."
+    margin = next((rail.margin for rail in view.rails if rail.rail == "quality"), None)
+    allowed = f" ({points(margin)} points)" if margin is not None else ""
     return (
-        f"It went live by itself: as a canary{stages}, it was shown to be no worse in quality, cost, latency "
-        f"and errors after {count(view.requests or good.requests)} requests, {duration(good.seconds)} after the start."
+        f"It went live by itself: as a canary{stages}, it was shown to stay within the margins of quality{allowed}, "
+        f"cost, latency and errors after {count(view.requests or good.requests)} requests, "
+        f"{duration(good.seconds)} after its start."
     )
 
 

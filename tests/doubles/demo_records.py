@@ -64,11 +64,15 @@ def demo_record() -> DemoRecord:
         marks=[
             Mark(22.0, "campaign begins"),
             Mark(83.4, "campaign ends"),
-            Mark(96.0, "canary 10 %"),
-            Mark(99.1, "canary 50 %"),
+            Mark(93.8, "gating"),
+            Mark(96.0, "canary 10%"),
+            Mark(99.1, "canary 50%"),
             Mark(113.8, "promoted"),
-            Mark(140.0, "harmful canary 10 %"),
+            Mark(137.8, f"{_GEMMA} gets worse"),
+            Mark(137.8, "gating"),
+            Mark(140.0, "canary 10%"),
             Mark(144.6, "rolled back"),
+            Mark(144.7, f"{_GEMMA} is well again"),
             Mark(160.0, "outage"),
             Mark(166.3, "return"),
         ],
@@ -183,7 +187,11 @@ def _transition(at: datetime, state: str, share: float | None, reason: str) -> d
 def _gates() -> list[dict[str, Any]]:
     told = (
         ("genome", "27 genes, all legal; 14 differ from the live DNA", {"genes": 27, "changed": 14}),
-        ("protected", "no protected component is named", {"safety_score": 0.71}),
+        (
+            "protected",
+            "nothing protected; changes " + ", ".join(f"features.gene_{number} 1 -> 2" for number in range(14)),
+            {"safety_score": 0.71},
+        ),
         ("snapshot", "200 of 200 prompts decided over 9 models", {"prompts": 200, "failed": 0}),
         (
             "hold_out",

@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
     @property
     def words(self) -> str:
-        return " ".join("".join(self.text).split())
+        return " ".join(" ".join(self.text).split())
 
     def attributes(self, name: str) -> Iterator[str]:
         return (value for _, attributes in self.elements if (value := attributes.get(name)) is not None)
@@ -94,7 +94,9 @@ def test_the_head_tells_what_happened_with_its_figures() -> None:
     words = page_of(record).words
     assert "A campaign of 120 candidates evolved a routing policy that scores 66.8 of 100 points" in words
     assert "24 % of the $0.254" in words
-    assert f"after {record.good.requests:,} requests" in words
+    assert (
+        f"within the margins of quality (3.0 points), cost, latency and errors after {record.good.requests:,}" in words
+    )
     assert f"after {record.bad.view['requests']['canary']} requests of its canary" in words
     assert "183 ms later every replica knew" in words
 
@@ -130,6 +132,19 @@ def test_a_rollout_that_ended_otherwise_is_not_praised(name: str, state: str) ->
     assert f"ended {state.replace('_', ' ')}: because of that." in words
     assert ("It went live by itself" in words) == (name != "good")
     assert ("later every replica knew" in words) == (name != "bad")
+
+
+def test_a_veto_is_shown_with_its_reason_and_a_long_reason_is_folded() -> None:
+    record = demo_record()
+    assert record.bad is not None
+    gate = {"name": "hold_out", "passed": False, "detail": "much worse " * 40 + "in the end", "figures": {}}
+    record.bad = replace(record.bad, view={**record.bad.view, "gates": [gate]})
+    page = page_of(record)
+    seen, _, hidden = page.words.partition(" more much worse")
+    assert "vetoed much worse" in seen
+    assert "in the end" not in seen
+    assert "in the end" in hidden
+    assert "which every gate had let pass" not in page.words
 
 
 def test_failed_requests_are_told() -> None:
