@@ -3,7 +3,7 @@
 Harm on any rail rolls back: each rail has `alpha / 4`, so a candidate that does no harm is rolled back for harm with
 probability `alpha` at most. Promotion needs proof on every rail, each at `alpha`, so a candidate that is worse than a
 margin allows on any rail is promoted with probability `alpha` at most (intersection-union). Both hold over the whole
-rollout however often it is looked at, also as its share grows.
+rollout however often it is looked at, also as its share grows. While harm is suspected, it does not grow.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,8 @@ from evolving_ai.rollout.yardstick import CAP_IN_MEANS, CostYardstick, PlainYard
 __all__ = ["RolloutController"]
 
 _MOST_POINTS = 256
+_SUSPICION = 4.0
+"""Evidence of harm with which no share grows: without harm, fewer than a quarter of all rollouts ever have it."""
 _FIRST_STRIDE = 8
 _GO_ON = Ruling(Verdict.GO_ON)
 _TYPICAL_SAVING = 0.3
@@ -134,11 +136,13 @@ class RolloutController:
             return Ruling(Verdict.ROLL_BACK, breach_reason(self.evidence(), self._canary))
         requests = self._canary + self._control
         stages = self._plan.stages
-        has_grown_up = self._stage_requests >= stages[self.stage].min_requests
-        if has_grown_up and self.stage < len(stages) - 1:
+        is_through = self._stage_requests >= stages[self.stage].min_requests
+        is_last = self.stage == len(stages) - 1
+        if is_through and not is_last and not any(rail.harm.value >= _SUSPICION for rail in self._rails):
             return self._grown(requests)
         if (
-            has_grown_up
+            is_through
+            and is_last
             and quality.proof.is_decided
             and cost.proof.is_decided
             and latency.proof.is_decided

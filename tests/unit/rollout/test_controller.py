@@ -118,6 +118,20 @@ def test_requests_that_were_assigned_before_the_share_grew_do_not_make_the_next_
     assert rulings == [Verdict.GO_ON, Verdict.GO_ON, Verdict.GROW]
 
 
+def test_no_share_grows_while_harm_is_suspected() -> None:
+    ended_in_first = 0
+    for seed in range(10):
+        controller = RolloutController(replace(QUICK, stages=(Stage(0.2, 100), Stage(0.5, 300))))
+        for observation in requests(derive_rng(seed, "suspected"), controller, score=0.35):
+            ruling = controller.observe(observation)
+            if ruling.verdict is Verdict.GROW:
+                assert all(rail.harm < 4 for rail in controller.evidence())
+            if ruling.verdict is Verdict.ROLL_BACK:
+                ended_in_first += controller.stage == 0 and sum(controller.counts) > 100
+                break
+    assert ended_in_first >= 5
+
+
 def test_harm_is_found_on_a_rail_that_was_proven() -> None:
     controller = RolloutController(replace(QUICK, stages=(Stage(0.5, 4000),)))
     good = requests(derive_rng(15, "at first"), controller)
