@@ -129,7 +129,7 @@ def test_no_share_grows_while_harm_is_suspected() -> None:
             if ruling.verdict is Verdict.ROLL_BACK:
                 ended_in_first += controller.stage == 0 and sum(controller.counts) > 100
                 break
-    assert ended_in_first >= 5
+    assert ended_in_first > 0  # without the rule, every one of them grows after 100 requests
 
 
 def test_harm_is_found_on_a_rail_that_was_proven() -> None:
