@@ -64,7 +64,7 @@ def follow_rollout(
         seconds=seconds,
         requests=sent.requests,
         failed=sent.failed,
-        requests_per_s=sent.requests / seconds,
+        requests_per_s=sent.requests / seconds if seconds else 0.0,
         exchange_s=None if view["exchange"] is None else view["exchange"]["seconds"],
     )
 
