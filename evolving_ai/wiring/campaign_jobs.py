@@ -141,13 +141,13 @@ class CampaignJobs:
     def status(self, campaign_id: str) -> CampaignStatus:
         """Where a campaign stands; UsageError for what is no id, RefNotFoundError when there is no such campaign."""
         folder = self._folder(campaign_id)
-        self._reap()
+        self.reap()
         with open_winners(self._home) as winners:
             return read_status(self._home, folder, winners)
 
     def list(self) -> Sequence[CampaignStatus]:
         """Every campaign of the home, the last to change first; a damaged one tells what is wrong with it."""
-        self._reap()
+        self.reap()
         found = []
         with open_winners(self._home) as winners:
             for folder in self._folders():
@@ -201,7 +201,7 @@ class CampaignJobs:
     def _folders(self) -> tuple[CampaignFolder, ...]:
         return campaign_folders(campaigns_path(self._home))
 
-    def _reap(self) -> None:
+    def reap(self) -> None:
         """Let go of processes that have ended."""
         with self._turn:
             self._processes = {name: each for name, each in self._processes.items() if each.wait(0) is None}

@@ -260,6 +260,7 @@ class ControlPlane:
             await asyncio.sleep(_EXPIRE_EVERY_S)
             try:
                 await asyncio.to_thread(self.spend.expire)
+                await asyncio.to_thread(self.campaigns.reap)
             except EvolvingAIError as exc:  # the disk is full, perhaps: nothing is leased then, either
                 _LOG.warning("leases that are over were not ended: %s", exc)
 
