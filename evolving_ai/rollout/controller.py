@@ -20,7 +20,7 @@ __all__ = ["RolloutController"]
 
 _MOST_POINTS = 256
 _SUSPICION = 4.0
-"""Evidence of harm with which no share grows: without harm, fewer than a quarter of all rollouts ever have it."""
+"""Evidence of harm with which no share grows. A rail without harm ever has it with probability 1/4 at most."""
 _FIRST_STRIDE = 8
 _GO_ON = Ruling(Verdict.GO_ON)
 _TYPICAL_SAVING = 0.3
