@@ -54,8 +54,12 @@ def moved(before: RolloutState, after: RolloutState) -> RolloutState:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """To which arm of a rollout a request was assigned, and how probable the canary was (`share`, 0 to 1)."""
+    """To which arm of a rollout a request was assigned, and how probable the canary was (`share`, 0 to 1).
+
+    `unit` (64 bits) stands for the user or the conversation that was assigned as a whole; see `router.assignment`.
+    """
 
     rollout: str
     is_canary: bool
     share: float
+    unit: int

@@ -14,6 +14,7 @@ from evolving_ai.rollout.evidence import HistoryPoint, Observation, RailEvidence
 from evolving_ai.rollout.guard_rail import GuardRail, RailBounds
 from evolving_ai.rollout.plan import RolloutPlan
 from evolving_ai.rollout.reasons import breach_reason, growth_reason, promotion_reason, unproven_reason
+from evolving_ai.rollout.seen_units import SeenUnits
 from evolving_ai.rollout.yardstick import CAP_IN_MEANS, CostYardstick, PlainYardstick, SlowYardstick, Yardstick
 
 __all__ = ["RolloutController"]
@@ -51,7 +52,7 @@ class RolloutController:
 
     __slots__ = (
         "_canary", "_control", "_cost", "_errors", "_final", "_history", "_latency", "_plan", "_quality", "_rails",
-        "_stage_requests", "_stride", "stage",
+        "_scored", "_seen", "_stage_requests", "_stride", "stage",
     )  # fmt: skip
 
     def __init__(self, plan: RolloutPlan) -> None:
@@ -60,6 +61,8 @@ class RolloutController:
         self._quality, self._cost, self._latency, self._errors = self._rails
         self._canary = 0
         self._control = 0
+        self._seen = SeenUnits()
+        self._scored = SeenUnits()
         self._stage_requests = 0
         self._final: Ruling | None = None
         self._history: list[HistoryPoint] = []
@@ -91,18 +94,21 @@ class RolloutController:
         """
         if self._final is not None:
             return self._final
-        is_canary, share, score, cost_usd, latency_s, has_failed = observation
+        is_canary, share, score, cost_usd, latency_s, has_failed, unit = observation
         if not 0.0 < share < 1.0:
             raise ValueError(f"a request with the share {share}: expected more than 0, less than 1")
         if score is not None:
-            self._quality.observe(1.0 - score, is_canary=is_canary, share=share)
-        if cost_usd is not None:
-            self._cost.observe(cost_usd, is_canary=is_canary, share=share)
-        if latency_s is not None:
-            self._latency.observe(latency_s, is_canary=is_canary, share=share)
-        if has_failed is not None:
-            self._errors.observe(float(has_failed), is_canary=is_canary, share=share)
-            self._count(is_canary=is_canary, share=share)
+            is_first = unit is None or self._scored.add(unit)
+            self._quality.observe(1.0 - score, is_canary=is_canary, share=share, is_first=is_first)
+        if not (cost_usd is None and latency_s is None and has_failed is None):  # more than a late score
+            is_first = unit is None or self._seen.add(unit)
+            if cost_usd is not None:
+                self._cost.observe(cost_usd, is_canary=is_canary, share=share, is_first=is_first)
+            if latency_s is not None:
+                self._latency.observe(latency_s, is_canary=is_canary, share=share, is_first=is_first)
+            if has_failed is not None:
+                self._errors.observe(float(has_failed), is_canary=is_canary, share=share, is_first=is_first)
+                self._count(is_canary=is_canary, share=share)
         ruling = self._ruling()
         if ruling.verdict in (Verdict.PROMOTE, Verdict.ROLL_BACK):
             self._final = ruling
@@ -168,6 +174,8 @@ class RolloutController:
             "stage_requests": self._stage_requests,
             "canary": self._canary,
             "control": self._control,
+            "seen": self._seen.to_json(),
+            "scored": self._scored.to_json(),
             "stride": self._stride,
             "final": None if self._final is None else [self._final.verdict.value, self._final.reason],
             "rails": {rail.name.value: rail.to_json() for rail in self._rails},
@@ -189,6 +197,8 @@ class RolloutController:
         self._stage_requests = int(document["stage_requests"])
         self._canary = int(document["canary"])
         self._control = int(document["control"])
+        self._seen.restore(document["seen"])
+        self._scored.restore(document["scored"])
         self._stride = int(document["stride"])
         if document["final"] is not None:
             verdict, reason = document["final"]

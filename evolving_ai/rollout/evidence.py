@@ -29,7 +29,8 @@ class RailName(StrEnum):
 class Observation(NamedTuple):
     """What one request tells the guard rails. None: nothing.
 
-    `share` is the probability with which this request was assigned to the canary. `score` is 0 to 1.
+    `share` is the probability with which this request was assigned to the canary. `score` is 0 to 1. `unit` stands for
+    the user or the conversation that was assigned as a whole; None: this request was by itself.
     """
 
     is_canary: bool
@@ -38,6 +39,7 @@ class Observation(NamedTuple):
     cost_usd: float | None = None
     latency_s: float | None = None
     has_failed: bool | None = None
+    unit: int | None = None
 
 
 class Verdict(StrEnum):

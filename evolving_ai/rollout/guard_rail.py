@@ -10,8 +10,10 @@ Karampatziakis and Mineiro, "Anytime-valid off-policy inference for contextual b
 while `p` grows, and nothing is lost of what smaller shares have shown. The means only make it less noisy.
 
 The assignment of each request has to be by chance, given the past. Where requests stick to an arm by their user or
-conversation, only the first of each is; the others are counted as if they were. The error rates hold to the extent that
-no few of them make most of the traffic.
+conversation, only the first of each is. So proof, on which a promotion stands, is made of first requests alone: the
+bound on false promotion holds however few of them make most of the traffic. Harm is looked for in every request, as if
+each were assigned by itself: to miss it for the sake of a bound would be worse. There, the bound on false rollback
+holds to the extent that no few of them make most of the traffic.
 """
 
 import math
@@ -107,18 +109,21 @@ class GuardRail:
         self.harm = BettingTest(HARM_BETTING, unit=harm_unit, threshold=harm_threshold)
         self.proof = BettingTest(PROOF_BETTING, unit=bounds.proof_unit, threshold=proof_threshold)
 
-    def observe(self, value: float, *, is_canary: bool, share: float) -> None:
-        """Take one request's value; one that is not finite says nothing. `share`: the probability of the canary."""
+    def observe(self, value: float, *, is_canary: bool, share: float, is_first: bool = True) -> None:
+        """Take one request's value; one that is not finite says nothing. `share`: the probability of the canary.
+
+        `is_first`: no request of its unit was taken before, so it can be part of a proof.
+        """
         if not math.isfinite(value):
             return
         loss = self._yardstick.measure(value, is_canary=is_canary)
         if loss is None:
             return
         if not (self.harm.is_decided and self.proof.is_decided):
-            self._bet(loss, is_canary, share)
+            self._bet(loss, is_canary, share, is_first)
         (self._canary if is_canary else self._control).add(loss)
 
-    def _bet(self, loss: float, is_canary: bool, share: float) -> None:
+    def _bet(self, loss: float, is_canary: bool, share: float, is_first: bool) -> None:
         control, canary = self._control, self._canary
         prior, bounds = self._bounds.prior_loss, self._bounds
         rest = 1.0 - share
@@ -137,7 +142,8 @@ class GuardRail:
         high = guess + max((1.0 - mean1) / share, mean0 / rest)
         outcome = guess + ((loss - mean1) / share if is_canary else (mean0 - loss) / rest)
         self.harm.bet(outcome - bounds.margin, bounds.margin - low, variance)
-        self.proof.bet(bounds.proof_margin - outcome, high - bounds.proof_margin, variance)
+        if is_first:
+            self.proof.bet(bounds.proof_margin - outcome, high - bounds.proof_margin, variance)
 
     @property
     def difference(self) -> float | None:

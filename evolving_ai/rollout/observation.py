@@ -20,7 +20,7 @@ def observation_of(signal: ScoredOutcome, rollout: str) -> Observation | None:
     if assignment is None or assignment.rollout != rollout or signal.previous is not None:
         return None
     if signal.score is not None and outcome.score is None:
-        return Observation(assignment.is_canary, assignment.share, score=signal.score)
+        return Observation(assignment.is_canary, assignment.share, score=signal.score, unit=assignment.unit)
     return Observation(
         assignment.is_canary,
         assignment.share,
@@ -28,6 +28,7 @@ def observation_of(signal: ScoredOutcome, rollout: str) -> Observation | None:
         cost_usd=outcome.cost_nano_usd / 1e9,
         latency_s=outcome.latency_s,
         has_failed=_has_failed(outcome),
+        unit=assignment.unit,
     )
 
 

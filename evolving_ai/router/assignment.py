@@ -15,22 +15,26 @@ from evolving_ai.domain.rollout import Assignment
 from evolving_ai.router.chat_request import ChatRequest
 from evolving_ai.router.ports import Experiment
 
-__all__ = ["assigned", "position"]
+__all__ = ["assigned", "position", "unit_number"]
 
 _USER_FIELDS = ("user", "safety_identifier")
-_UNIT = 2.0**-53
+_STEP = 2.0**-53
 
 
 def assigned(request: ChatRequest, experiment: Experiment) -> Assignment:
     """The arm of a request."""
-    is_canary = position(experiment.rollout, _unit(request)) < experiment.share
-    return Assignment(experiment.rollout, is_canary, experiment.share)
+    number = unit_number(experiment.rollout, _unit(request))
+    return Assignment(experiment.rollout, position(number) < experiment.share, experiment.share, number)
 
 
-def position(rollout: str, unit: bytes) -> float:
-    """Where a unit lies in [0, 1): evenly spread, the same on every replica."""
-    digest = hashlib.blake2b(unit, digest_size=8, key=rollout.encode()[:64]).digest()
-    return (int.from_bytes(digest) >> 11) * _UNIT
+def unit_number(rollout: str, unit: bytes) -> int:
+    """64 bits that stand for a unit in one rollout: evenly spread, the same on every replica."""
+    return int.from_bytes(hashlib.blake2b(unit, digest_size=8, key=rollout.encode()[:64]).digest())
+
+
+def position(number: int) -> float:
+    """Where a unit lies in [0, 1)."""
+    return (number >> 11) * _STEP
 
 
 def _unit(request: ChatRequest) -> bytes:

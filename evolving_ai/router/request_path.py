@@ -175,7 +175,7 @@ class RequestPath:
                 return other
         raise RequestError(
             "not_found",
-            f"no DNA {pinned[:64]} is loaded here: expected the live one, a rollout's, or one that was live just before",
+            f"no DNA {pinned[:64]} is loaded here: expected the live one, a candidate, or one live just before",
             param="x-evolving-dna",
         )
 

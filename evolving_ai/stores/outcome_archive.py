@@ -16,7 +16,7 @@ Schema, one row for each request (`domain.outcome.Outcome` has the meanings; sec
     models, relaxed, tags                                                                     list of string
     qualities, costs_usd, score_values                                                        list of float, by model
     features                                                                                  binary
-    assignment     struct(rollout, is_canary, share), may be null
+    assignment     struct(rollout, is_canary, share, unit), may be null
     attempts       list of struct(target, result, status, first_byte_s, latency_s, input_tokens, output_tokens,
                    cost_nano_usd)
     feedback_score, feedback_comment, feedback_time_s    what stood when the file was written; later feedback is in
@@ -80,7 +80,7 @@ _ATTEMPT_TYPES: dict[str, str] = {
     "output_tokens": "int64",
     "cost_nano_usd": "int64",
 }
-_ASSIGNMENT_TYPES = {"rollout": "string", "is_canary": "bool", "share": "double"}
+_ASSIGNMENT_TYPES = {"rollout": "string", "is_canary": "bool", "share": "double", "unit": "uint64"}
 _FEEDBACK_TYPES = {"feedback_score": "double", "feedback_comment": "string", "feedback_time_s": "double"}
 
 

@@ -23,6 +23,7 @@ OBSERVATIONS = st.builds(
     cost_usd=optional(st.floats(0, 1)),
     latency_s=optional(st.floats(0, 1000)),
     has_failed=st.none() | st.booleans(),
+    unit=st.none() | st.integers(0, 3),
 )
 """Anything that may be observed, whoever assigned it."""
 

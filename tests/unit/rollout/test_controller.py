@@ -4,6 +4,7 @@ import itertools
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,6 +131,52 @@ def test_no_share_grows_while_harm_is_suspected() -> None:
                 ended_in_first += controller.stage == 0 and sum(controller.counts) > 100
                 break
     assert ended_in_first > 0  # without the rule, every one of them grows after 100 requests
+
+
+def test_only_the_first_request_of_a_unit_is_proof_and_every_one_may_show_harm() -> None:
+    repeated, alone = RolloutController(QUICK), RolloutController(QUICK)
+    first = Observation(True, 0.2, score=1.0, cost_usd=0.1, latency_s=1.0, has_failed=False, unit=7)
+    repeated.observe(first)
+    alone.observe(first)
+    before = rails(alone)
+    for _ in range(50):
+        repeated.observe(first)
+    for name, rail in rails(repeated).items():
+        assert rail.proof == before[name].proof
+    for _ in range(50):
+        repeated.observe(first._replace(score=0.0, has_failed=True))
+    after = rails(repeated)
+    assert after[RailName.ERRORS].harm > 4
+    assert after[RailName.ERRORS].proof == before[RailName.ERRORS].proof
+
+
+def test_a_late_score_is_proof_once_for_each_unit() -> None:
+    controller = RolloutController(QUICK)
+    controller.observe(Observation(True, 0.2, cost_usd=0.1, latency_s=1.0, has_failed=False, unit=7))
+    before = rails(controller)[RailName.QUALITY].proof
+    controller.observe(Observation(True, 0.2, score=1.0, unit=7))
+    once = rails(controller)[RailName.QUALITY].proof
+    controller.observe(Observation(True, 0.2, score=1.0, unit=7))
+    assert before != once == rails(controller)[RailName.QUALITY].proof
+
+
+@pytest.mark.slow
+def test_a_few_repeated_questions_do_not_make_a_proof() -> None:
+    """Rule broken: 100 questions asked again and again, each always of one arm, were taken for thousands."""
+    plan = replace(QUICK, margins=replace(WIDE, quality=0.03), max_requests=6000)
+    promoted = 0
+    for seed in range(30):
+        chance, controller = derive_rng(seed, "repeated"), RolloutController(plan)
+        arms, good = chance.random(100), chance.random((2, 100)) < np.array([[0.65], [0.62]])
+        while True:
+            unit = int(chance.integers(100))
+            is_canary = bool(arms[unit] < controller.share)
+            score, cost = float(good[int(is_canary), unit]), 0.0003 if is_canary else 0.001
+            ruling = controller.observe(Observation(is_canary, controller.share, score, cost, 1.0, False, unit << 1))
+            if ruling.verdict in (Verdict.PROMOTE, Verdict.ROLL_BACK):
+                promoted += ruling.verdict is Verdict.PROMOTE
+                break
+    assert promoted == 0
 
 
 def test_harm_is_found_on_a_rail_that_was_proven() -> None:

@@ -126,5 +126,7 @@ def outcomes(draw: st.DrawFn) -> Outcome:
         score=draw(st.none() | st.floats(0, 1)),
         tags=tuple(draw(st.lists(_TEXT, max_size=2))),
         content=draw(optional),
-        assignment=draw(st.none() | st.builds(Assignment, _TEXT, st.booleans(), st.floats(0, 1))),
+        assignment=draw(
+            st.none() | st.builds(Assignment, _TEXT, st.booleans(), st.floats(0, 1), st.integers(0, 2**64 - 1))
+        ),
     )
