@@ -49,7 +49,7 @@ class Outcome:
     `decision.features` encodes it; `prompt_hash` is the SHA-256 of the last user message. `score` is a quality signal
     that came with the answer (0 to 1; None: none came). `error_code` is the code of `domain.problem` when the request
     failed. `time_s` is seconds since the epoch, `latency_s` from the request's arrival to its last byte,
-    `overhead_s` what of it was spent outside the attempts. `assignment` is the request's arm of the rollout that ran then.
+    `overhead_s` what of it was spent outside the attempts. `assignment` is its arm of the rollout that ran then.
     """
 
     decision_id: str

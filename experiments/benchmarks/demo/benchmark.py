@@ -43,9 +43,7 @@ def _measure(scratch: Path, count: int, note: Note) -> Iterator[Bar]:
     for number in range(count):
         done = run_in_clone(scratch, number)
         runs.append(done)
-        note(
-            f"demo {number + 1} of {count}: {done.problem or 'ended well'}, {done.total_s:.0f} s, left: {done.left}"
-        )
+        note(f"demo {number + 1} of {count}: {done.problem or 'ended well'}, {done.total_s:.0f} s, left: {done.left}")
     yield from clone_bars(runs)
     yield from campaign_bars()
     yield from simulation_bars()
