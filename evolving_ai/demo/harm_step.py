@@ -33,15 +33,18 @@ def roll_out_harm(demo: Demonstration, live: str) -> None:
         f"{found.quality_change:+.1f} points at {found.cost_ratio:.0%} of the cost, by what was recorded"
     )
     demo.record.bad_model = found.model
+    demo.record.expected_harm = found.expected_harm
     demo.platform.order_fault(found.model, FaultKind.WRONG)
     demo.mark(f"{found.model} gets worse")
-    demo.teller.tell(f"since then its provider has silently exchanged {found.model} for a worse one")
+    demo.teller.tell(
+        f"since then its provider has silently exchanged {found.model} for a worse one, which answers wrongly: that "
+        f"makes this DNA {found.expected_harm:.0f} points worse than the live one, and only visitors can tell"
+    )
     demo.traffic.set_rate(demo.settings.rollout_rate)
     try:
         figures = demo.record.bad = follow_rollout(demo, commit, "it saves costs")
     finally:
         demo.platform.order_fault(found.model, None)
-    demo.mark(f"{found.model} is well again")
     view = figures.view
     if view["state"] != RolloutState.ROLLED_BACK or not any(rail["is_breached"] for rail in view["rails"]):
         raise PlatformError(f"the harmful DNA was not caught: {view['state']} ({why_ended(view)})")

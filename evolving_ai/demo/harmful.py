@@ -22,7 +22,7 @@ __all__ = ["HarmfulCandidate", "find_harmful"]
 
 _FACTORS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0)
 _LEAST_SHIFT = 0.30
-_ENOUGH_HARM = 20.0
+_ENOUGH_HARM = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class HarmfulCandidate:
 
 
 def find_harmful(live: Genome, ground: Ground, plan: RolloutPlan, clock: Clock) -> HarmfulCandidate:
-    """The thriftier DNA that is harmful enough (20 points) with the least change, else the most harmful.
+    """The thriftier DNA that is harmful enough (25 points) with the least change, else the most harmful.
 
     It is cheaper than `live`, sends at least 30 % of all requests to a model that did not get them before, and passes
     the gates of `plan`. DataError when there is no such DNA, or nothing was recorded.

@@ -18,7 +18,7 @@ from evolving_ai.home import open_home
 from evolving_ai.serving.ending import end_platform
 from evolving_ai.wiring.platform_state import supervisor_of
 
-__all__ = ["DEFAULT_HOME", "claimed_home", "report_path"]
+__all__ = ["DEFAULT_HOME", "claimed_home", "figures_path", "report_path"]
 
 DEFAULT_HOME = Path("~/.evolving-ai-demo")
 _MARKER = "demo.json"
@@ -29,6 +29,11 @@ _WHAT = "the home of `evolving-ai demo`, which removes it when it runs again"
 def report_path(home: Path) -> Path:
     """Where the report of a demonstration lies."""
     return home / "report.html"
+
+
+def figures_path(home: Path) -> Path:
+    """Where everything that the report shows lies as JSON."""
+    return home / "report.json"
 
 
 @contextlib.contextmanager

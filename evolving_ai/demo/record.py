@@ -79,8 +79,10 @@ class OutageFigures:
 class DemoRecord:
     """Filled step by step. `front` holds (cost, quality) of the candidates that the campaign kept, `candidates` of all.
 
-    `lineage` holds commits, the oldest first, as `evolving-ai dna log --json` shows them. `gain`: how many points
-    of 100 the evolved DNA is better than the seed on the same questions, with the ends of its 95 % interval.
+    `bad_model` is the model that got worse, `expected_harm` by how many points of 100 that makes the harmful DNA worse
+    than the live one, by what was recorded on validation questions. `lineage` holds commits, the oldest first, as
+    `evolving-ai dna log --json` shows them. `gain`: how many points of 100 the evolved DNA is better than the seed on
+    the same questions, with the ends of its 95 % interval.
     `failures`: how many requests failed, by reason.
     """
 
@@ -94,6 +96,7 @@ class DemoRecord:
     good: RolloutFigures | None = None
     bad: RolloutFigures | None = None
     bad_model: str = ""
+    expected_harm: float = 0.0
     outage: OutageFigures | None = None
     traffic: list[TrafficSecond] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)

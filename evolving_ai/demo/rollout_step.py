@@ -91,7 +91,8 @@ class _Told:
         self.view = self._demo.ask("GET", self._path)
         now, then = (_standing(view) for view in (self.view, before))
         if now != then:
-            self._demo.mark(now)
+            if self.view["state"] != RolloutState.GATING:
+                self._demo.mark(now)
             if self.view["state"] == RolloutState.CANARY and then in ("", RolloutState.GATING.value):
                 self._demo.teller.tell(_gates(self.view))
             self._demo.teller.tell(now)

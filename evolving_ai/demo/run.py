@@ -3,6 +3,7 @@
 The rule kept here: however it ends, nothing of it runs any more, unless it ended well and was to be kept.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from evolving_ai._common.clock import Clock
+from evolving_ai._common.files import write_atomically
 from evolving_ai._common.stop_request import StopRequest
 from evolving_ai.decision.outcome_table import OutcomeTable, load_outcomes
 from evolving_ai.demo.demonstration import Demonstration
-from evolving_ai.demo.home import claimed_home, report_path
+from evolving_ai.demo.home import claimed_home, figures_path, report_path
 from evolving_ai.demo.own_platform import started_platform, write_settings
 from evolving_ai.demo.ports import Teller
 from evolving_ai.demo.record import DemoRecord
@@ -68,6 +70,7 @@ def run_demo(
                 finish(demo)
             record.seconds = clock.monotonic_s() - started_s
             write_report(record, report_path(folder))
+            write_atomically(figures_path(folder), json.dumps(record.to_json(), allow_nan=False).encode())
             url = platform.url if keep else None
     return Demonstrated(record, folder, report_path(folder), url)
 

@@ -1,9 +1,10 @@
 """The benchmark `demo`: the whole loop in one command from a fresh clone, and the statistics that it trusts.
 
-    evolving-ai bench demo [--full] [--json]
+    evolving-ai bench demo [--json]
 
-The demo measures on the slice that comes with the source, whatever `--data` says. It runs from as many fresh clones as
-RUNS says, `--full` from five in a row. All work happens in a temporary folder that is gone at the end.
+The demo runs five times in a row, each time from a fresh clone in an empty home, on the slice that comes with the source
+whatever `--data` says. All work happens in a temporary folder that is gone at the end. There is no arm that is heavier:
+`--full` changes nothing.
 """
 
 import tempfile
@@ -21,16 +22,15 @@ __all__ = ["run"]
 
 Note = Callable[[str], None]
 
-RUNS = 1
-FULL_RUNS = 5
+RUNS = 5
 
 
-def run(folder: Path, *, is_full: bool, note: Note) -> Outcome:  # noqa: ARG001 - every benchmark is given a folder
+def run(folder: Path, *, is_full: bool, note: Note) -> Outcome:  # noqa: ARG001 - as every benchmark is called
     """Measure everything; `note` is told each figure as it is known."""
     machine, start_s = describe_machine(), time.monotonic()
     bars: list[Bar] = []
     with tempfile.TemporaryDirectory(prefix="ead") as scratch:
-        for bar in _measure(Path(scratch), FULL_RUNS if is_full else RUNS, note):
+        for bar in _measure(Path(scratch), note):
             bars.append(bar)
             verdict = "" if bar.limit is None else f", bar {bar.limit}: {'ok' if bar.ok else 'FALLS SHORT'}"
             note(f"{time.monotonic() - start_s:5.0f} s  {bar.name}: {bar.value:.5g} {bar.unit}{verdict}")
@@ -38,12 +38,12 @@ def run(folder: Path, *, is_full: bool, note: Note) -> Outcome:  # noqa: ARG001 
     return Outcome(tuple(bars), "llmrouter_slice.parquet", about)
 
 
-def _measure(scratch: Path, count: int, note: Note) -> Iterator[Bar]:
+def _measure(scratch: Path, note: Note) -> Iterator[Bar]:
     runs = []
-    for number in range(count):
+    for number in range(RUNS):
         done = run_in_clone(scratch, number)
         runs.append(done)
-        note(f"demo {number + 1} of {count}: {done.problem or 'ended well'}, {done.total_s:.0f} s, left: {done.left}")
+        note(f"demo {number + 1} of {RUNS}: {done.problem or 'ended well'}, {done.total_s:.0f} s, left: {done.left}")
     yield from clone_bars(runs)
     yield from campaign_bars()
     yield from simulation_bars()

@@ -105,6 +105,12 @@ def clone_bars(runs: list[CloneRun]) -> Iterator[Bar]:
         "demo: breach seen until every replica was rolled back", max(b["exchange_s"] for b in bad), "s", Limit("<", 1)
     )
     yield Bar(
+        "demo: how much worse the harmful DNA was, least",
+        min(r["expected_harm"] for r in records),
+        "points",
+        Limit(">=", 15),
+    )
+    yield Bar(
         "demo: canary requests that caught the harm, most",
         max(b["view"]["requests"]["canary"] for b in bad),
         "requests",

@@ -39,7 +39,7 @@ def test_it_is_followed_to_its_end_and_every_change_is_marked() -> None:
     roll_out_winner(demo, "abcd", given.append)
 
     assert given == [{"x-evolving-dna": "d" * 64}]
-    assert [mark.label for mark in demo.record.marks] == ["gating", "canary 10%", "canary 50%", "promoted"]
+    assert [mark.label for mark in demo.record.marks] == ["canary 10%", "canary 50%", "promoted"]
     assert demo.record.good is not None
     assert demo.record.good.view["state"] == "promoted"
     assert demo.record.good.seconds > 0
