@@ -2,9 +2,9 @@
 
     evolving-ai bench demo [--json]
 
-The demo runs five times in a row, each time from a fresh clone in an empty home, on the slice that comes with the source
-whatever `--data` says. All work happens in a temporary folder that is gone at the end. There is no arm that is heavier:
-`--full` changes nothing.
+The demo runs five times in a row, each time from a fresh clone in an empty home, on the slice that comes with the
+source whatever `--data` says. All work happens in a temporary folder that is gone at the end. There is no arm that is
+heavier: `--full` changes nothing.
 """
 
 import tempfile
