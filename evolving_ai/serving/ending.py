@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evolving_ai._common.clock import Clock
 from evolving_ai._common.processes import end_marked
-from evolving_ai.errors import PlatformError
+from evolving_ai.errors import LockedError, PlatformError
 from evolving_ai.serving.supervisor import clean_up
 from evolving_ai.wiring.platform_state import read_state, run_lock, supervisor_of
 
@@ -41,6 +41,8 @@ def end_platform(home: Path, clock: Clock, *, note: Callable[[str], None], patie
     with contextlib.suppress(ProcessLookupError):
         os.kill(supervisor, signal.SIGTERM)
     if _has_ended(home, clock, patience_s):
+        with contextlib.suppress(LockedError):  # another platform starts there already
+            _leftovers(home, clock)  # it may have been killed in this very moment
         return Ending.STOPPED
     note(f"it did not stop within {patience_s:g} s: ending it by force")
     state = read_state(home)
