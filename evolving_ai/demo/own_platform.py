@@ -36,6 +36,8 @@ _CONNECT_TIMEOUT_S = 5.0
 _END_S = 25.0
 """It takes five; what hangs is ended by force, for nobody else uses this platform."""
 _LOOK_EVERY_S = 0.2
+_GONE_WITHIN_S = 10.0
+_GONE_POLL_S = 0.05
 _MATPLOTLIB_VARIABLE = "MPLCONFIGDIR"
 
 
@@ -151,6 +153,7 @@ def started_platform(
     What `start_detached` raises when it cannot start; KeyboardInterrupt when `request` came meanwhile.
     """
     is_good = False
+    supervisor = None
     try:
         environment = quiet_environment(home, os.environ)
         with _ended_when_asked(home, request):
@@ -159,6 +162,7 @@ def started_platform(
             except EvolvingAIError:
                 request.check()
                 raise
+        supervisor = state.pid
         request.check()
         with contextlib.closing(DemoPlatform(home, state.url)) as platform:
             yield platform
@@ -166,6 +170,17 @@ def started_platform(
     finally:
         if not (keep and is_good):
             end_platform(home, clock, note=note, patience_s=_END_S)
+            if supervisor is not None:
+                _await_end(supervisor, clock)
+
+
+def _await_end(supervisor: int, clock: Clock) -> None:
+    """Return when the process is gone, not only its lock: it is a child of this one."""
+    give_up_s = clock.monotonic_s() + _GONE_WITHIN_S
+    pause = threading.Event()
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(supervisor, os.WNOHANG) == (0, 0) and clock.monotonic_s() < give_up_s:
+            pause.wait(_GONE_POLL_S)
 
 
 @contextlib.contextmanager
