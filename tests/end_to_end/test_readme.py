@@ -31,9 +31,9 @@ def first_fences() -> list[list[str]]:
     return [lines[marks[0] + 1 : marks[1]], lines[marks[2] + 1 : marks[3]]]
 
 
-def test_the_first_block_evolves_and_the_second_tests() -> None:
-    evolve, test = first_fences()
-    assert evolve == ["bash .ci/venv", ".venv/bin/evolving-ai evolve experiments/campaigns/routing.yaml"]
+def test_the_first_block_shows_the_loop_and_the_second_tests() -> None:
+    demo, test = first_fences()
+    assert demo == ["bash .ci/venv", ".venv/bin/evolving-ai demo"]
     assert test == ["bash .ci/venv", ".venv/bin/python -m pytest"]
 
 
