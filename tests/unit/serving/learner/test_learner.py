@@ -44,6 +44,11 @@ def test_it_goes_on_at_the_cursor_that_was_kept_or_begins_again(
     assert asyncio.run(begin_and_end(tmp_path)).cursors == [cursor]
 
 
+def test_it_asks_for_no_outcomes_where_the_settings_say_that_nothing_is_learned(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("learning: false\n")
+    assert asyncio.run(begin_and_end(tmp_path)).cursors == []
+
+
 def test_it_answers_nothing_but_fits(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no method 'drop'"):
         asyncio.run(Learner(tmp_path, FakeControl()).call("drop", pack({})))
