@@ -9,7 +9,8 @@ from evolving_ai._common.files import write_atomically
 from evolving_ai.demo.demonstration import Demonstration
 from evolving_ai.errors import PlatformError
 from evolving_ai.evolution.folder import CampaignFolder
-from evolving_ai.wiring.campaigns import campaigns_path, open_ledger
+from evolving_ai.wiring.campaign_status import log_path
+from evolving_ai.wiring.campaigns import INTERRUPTED, campaigns_path, open_ledger
 
 __all__ = ["campaign_document", "evolve", "front_of"]
 
@@ -53,7 +54,9 @@ def evolve(demo: Demonstration, table: Path) -> str:
     demo.mark("campaign ends")
     status = demo.record.campaign
     if status["state"] not in _ENDED:
-        raise PlatformError(f"campaign {campaign} ended as {status['state']}: {status['reason']}")
+        log = log_path(demo.platform.home, campaign)
+        why = f"see {log}" if status["state"] == INTERRUPTED else status["reason"]
+        raise PlatformError(f"campaign {campaign} ended as {status['state']}: {why}")
     demo.record.candidates, demo.record.front = front_of(demo.platform.home, campaign)
     demo.teller.tell(
         f"campaign {campaign}: {status['iterations']} candidates in {status['elapsed_s']:.0f} s, "
