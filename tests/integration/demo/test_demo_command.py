@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from evolving_ai._common.processes import command_of, marked_processes
+from evolving_ai._common.clock import SystemClock
+from evolving_ai._common.processes import command_of, end_marked, marked_processes
 from evolving_ai.wiring.platform_state import read_state
 from tests.integration.cli.program import PROGRAM
 
@@ -23,9 +24,13 @@ ENDING_S = 3.0
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """The folder for everything that the commands write: sockets lie in it, so its path is short."""
+    """The folder for everything that the commands write: sockets lie in it, so its path is short.
+
+    What a test that failed left running is ended.
+    """
     with tempfile.TemporaryDirectory(prefix="evt") as folder:
         yield Path(folder)
+        end_marked(f"TMPDIR={folder}", SystemClock(), linger_s=0.0, give_up_s=ENDING_S)
 
 
 class Demo:
