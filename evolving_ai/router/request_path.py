@@ -20,13 +20,13 @@ from evolving_ai.domain.problem import PROBLEMS
 from evolving_ai.domain.target import DeploymentTarget, ProviderKind
 from evolving_ai.errors import DataError, RequestError, UpstreamError
 from evolving_ai.router.assignment import assigned
+from evolving_ai.router.attempts import Attempts, OpenAttempt
 from evolving_ai.router.breaker import Breakers
 from evolving_ai.router.catalog import Catalog, Selection
-from evolving_ai.router.chat_request import ChatRequest, last_user_text, prompt_hash, worst_case_tokens
+from evolving_ai.router.chat_request import ChatRequest, last_user_text, prompt_hash
 from evolving_ai.router.failures import explained_failure, refusal_status
 from evolving_ai.router.plan import first_target, targets_in_order
 from evolving_ai.router.ports import (
-    ChatCall,
     Completion,
     Experiment,
     Policy,
@@ -35,15 +35,11 @@ from evolving_ai.router.ports import (
     RateLimiter,
     Recorder,
     StreamPart,
-    Usage,
 )
 from evolving_ai.router.run import Run
 
 __all__ = ["Answer", "PathLimits", "RequestPath", "StreamedAnswer"]
 
-_NO_USAGE = Usage(0, 0)
-_BYTES_PER_TOKEN = 4
-"""To estimate tokens that nobody counted: the usual rate of English text."""
 _MAX_HELD_PARTS = 64
 _ANY = Constraints()
 
@@ -73,19 +69,6 @@ class StreamedAnswer:
     headers: list[tuple[bytes, bytes]]
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """An attempt in flight."""
-
-    target: DeploymentTarget
-    reservation: int
-    started_s: float
-    first_byte_s: float | None = None
-    envelope_bytes: int = 0
-    output_bytes: int = 0
-    usage: Usage | None = None
-
-
 class RequestPath:
     """Takes requests to targets. `policy` and `experiment` may be exchanged at any time: each request reads them once.
 
@@ -111,7 +94,7 @@ class RequestPath:
         self.in_flight = 0
         self.catalog = catalog
         self._providers = providers
-        self._purse = purse
+        self._attempts = Attempts(purse, self.breakers, clock)
         self._limiter = limiter
         self._recorder = recorder
         self._clock = clock
@@ -200,21 +183,21 @@ class RequestPath:
     async def _first_completion(self, run: Run) -> Completion:
         failure: UpstreamError | None = None
         for target in self._plan(run):
-            attempt = await self._reserve(run, target)
+            attempt = await self._attempts.begin(run, target)
             try:
-                completion = await self._provider(target).complete(self._call(run, attempt))
+                completion = await self._provider(target).complete(self._attempts.call(run, attempt))
             except UpstreamError as exc:
                 self._fail(run, attempt, exc)
                 failure = self._go_on_after(exc)
                 continue
             except BaseException as exc:
-                self._end(run, attempt, _result_of(exc), None)
+                self._attempts.end(run, attempt, _result_of(exc), None)
                 raise
             attempt.usage = completion.usage
             attempt.output_bytes = len(completion.body)
             run.target, run.finish_reason = target, completion.finish_reason
             run.score = _score_in(completion.headers)
-            self._end(run, attempt, AttemptResult.OK, 200)
+            self._attempts.end(run, attempt, AttemptResult.OK, 200)
             if run.request.records_content:
                 run.answer = _content(run, completion.body)
             return completion
@@ -240,19 +223,19 @@ class RequestPath:
         headers = [*run.headers(cost=False, extra_attempts=1), *_passed_on(held[0].headers or {})]
         return StreamedAnswer(events, headers)
 
-    async def _first_content(self, run: Run) -> tuple[_Attempt, AsyncIterator[StreamPart], list[StreamPart]]:
+    async def _first_content(self, run: Run) -> tuple[OpenAttempt, AsyncIterator[StreamPart], list[StreamPart]]:
         failure: UpstreamError | None = None
         for target in self._plan(run):
-            attempt = await self._reserve(run, target)
+            attempt = await self._attempts.begin(run, target)
             try:
-                parts = self._provider(target).stream(self._call(run, attempt))
+                parts = self._provider(target).stream(self._attempts.call(run, attempt))
                 held = await self._until_content(run, attempt, parts)
             except UpstreamError as exc:
                 self._fail(run, attempt, exc)
                 failure = self._go_on_after(exc)
                 continue
             except BaseException as exc:
-                self._end(run, attempt, _result_of(exc), None)
+                self._attempts.end(run, attempt, _result_of(exc), None)
                 raise
             run.target = target
             run.first_byte_s = self._clock.monotonic_s() - run.request.arrived_s
@@ -261,7 +244,9 @@ class RequestPath:
             return attempt, parts, held
         raise self._failure(run, failure)
 
-    async def _until_content(self, run: Run, attempt: _Attempt, parts: AsyncIterator[StreamPart]) -> list[StreamPart]:
+    async def _until_content(
+        self, run: Run, attempt: OpenAttempt, parts: AsyncIterator[StreamPart]
+    ) -> list[StreamPart]:
         held: list[StreamPart] = []
         wait_s = min(attempt.target.first_byte_timeout_s, max(0.001, run.deadline_s - self._clock.monotonic_s()))
         try:
@@ -283,7 +268,7 @@ class RequestPath:
         return held
 
     async def _relay(
-        self, run: Run, attempt: _Attempt, parts: AsyncIterator[StreamPart], held: list[StreamPart]
+        self, run: Run, attempt: OpenAttempt, parts: AsyncIterator[StreamPart], held: list[StreamPart]
     ) -> AsyncGenerator[bytes, None]:
         wants_usage = run.request.wants_usage
         result, error_code = AttemptResult.CANCELLED, None
@@ -308,7 +293,7 @@ class RequestPath:
             raise
         finally:
             # Before anything is awaited: a second cancellation may come at every await.
-            self._end(run, attempt, result, 200)
+            self._attempts.end(run, attempt, result, 200)
             if texts is not None:
                 run.answer = _content(run, b"[" + b",".join(texts) + b"]")
             self._record(run, 200, error_code or (None if result is AttemptResult.OK else "client_closed"))
@@ -318,12 +303,8 @@ class RequestPath:
         if result is AttemptResult.OK:
             yield b"data: [DONE]\n\n"
 
-    def _look_at(self, run: Run, attempt: _Attempt, part: StreamPart) -> None:
-        if part.has_content:
-            attempt.output_bytes += max(_BYTES_PER_TOKEN, len(part.data) - attempt.envelope_bytes)
-        else:
-            attempt.envelope_bytes = attempt.envelope_bytes or len(part.data)
-        attempt.usage = part.usage or attempt.usage
+    def _look_at(self, run: Run, attempt: OpenAttempt, part: StreamPart) -> None:
+        attempt.hear(part)
         run.finish_reason = part.finish_reason or run.finish_reason
 
     # --- Attempts -----------------------------------------------------------------------------------------------------
@@ -346,72 +327,8 @@ class RequestPath:
     def _provider(self, target: DeploymentTarget) -> Provider:
         return self._providers[target.kind]
 
-    async def _reserve(self, run: Run, target: DeploymentTarget) -> _Attempt:
-        """Money for the worst case of one attempt; RequestError when there is none."""
-        request = run.request
-        amount = target.price.cost_nano_usd(*worst_case_tokens(request, target.max_output_tokens))
-        # Taken before anything is awaited, or two requests would try a target that one of them should.
-        self.breakers.take(target.name, self._clock.monotonic_s())
-        reservation = self._purse.try_reserve(request.principal, amount)
-        if reservation is None:
-            try:
-                reservation = await self._waited_for(run, target, amount)
-            except TimeoutError as exc:
-                raise RequestError("upstream_timeout", "the budget gave no answer before the deadline") from exc
-        return _Attempt(target, reservation, self._clock.monotonic_s())
-
-    async def _waited_for(self, run: Run, target: DeploymentTarget, amount_nano_usd: int) -> int:
-        left_s = max(0.001, run.deadline_s - self._clock.monotonic_s())
-        try:
-            async with asyncio.timeout(left_s):
-                return await self._purse.reserve(run.request.principal, amount_nano_usd)
-        except BaseException:
-            self.breakers.tell(target.name, AttemptResult.UNAVAILABLE, self._clock.monotonic_s())
-            raise
-
-    def _call(self, run: Run, attempt: _Attempt) -> ChatCall:
-        left_s = max(0.001, run.deadline_s - attempt.started_s)
-        return ChatCall(attempt.target, run.request.body, min(attempt.target.timeout_s, left_s))
-
-    def _end(self, run: Run, attempt: _Attempt, result: AttemptResult, status: int | None) -> None:
-        """Settle an attempt, tell its breaker, and remember it."""
-        target, now_s = attempt.target, self._clock.monotonic_s()
-        usage = attempt.usage or self._estimated(run, attempt, result)
-        cost = target.price.cost_nano_usd(usage.input_tokens, usage.output_tokens)
-        self._purse.settle(attempt.reservation, run.request.principal, target.name, cost)
-        allowed_s = run.deadline_s - attempt.started_s
-        # A target that had less time than it may take did not fail: the caller's deadline came.
-        is_cut_short = result is AttemptResult.TIMEOUT and allowed_s < _least_wait_s(run, attempt)
-        self.breakers.tell(target.name, AttemptResult.CANCELLED if is_cut_short else result, now_s)
-        run.note(
-            target,
-            result,
-            started_s=attempt.started_s,
-            now_s=now_s,
-            status=status,
-            usage=usage,
-            cost_nano_usd=cost,
-            first_byte_s=attempt.first_byte_s,
-        )
-
-    def _estimated(self, run: Run, attempt: _Attempt, result: AttemptResult) -> Usage:
-        """What an attempt that nobody counted is taken to have used.
-
-        A provider that answered with an error, or was never reached, bills nothing. One whose answer nobody waited
-        for may have written it to its end: that counts as the worst case, as no cap may be exceeded. A stream that was
-        cut off counts what had come: four bytes are one token, and never more than was reserved.
-        """
-        if not run.request.is_stream and result in (AttemptResult.TIMEOUT, AttemptResult.CANCELLED):
-            return Usage(*worst_case_tokens(run.request, attempt.target.max_output_tokens))
-        billed = result in (AttemptResult.OK, AttemptResult.TIMEOUT, AttemptResult.CANCELLED)
-        if not billed and not attempt.output_bytes:
-            return _NO_USAGE
-        _, most = worst_case_tokens(run.request, attempt.target.max_output_tokens)
-        written = -(-attempt.output_bytes // _BYTES_PER_TOKEN)
-        return Usage(run.request.input_bytes // _BYTES_PER_TOKEN, min(written, most))
-
-    def _fail(self, run: Run, attempt: _Attempt, exc: UpstreamError) -> None:
-        self._end(run, attempt, AttemptResult(exc.result), exc.status)
+    def _fail(self, run: Run, attempt: OpenAttempt, exc: UpstreamError) -> None:
+        self._attempts.end(run, attempt, AttemptResult(exc.result), exc.status)
 
     def _failure(self, run: Run, last: UpstreamError | None) -> RequestError:
         if not run.attempts and self._clock.monotonic_s() < run.deadline_s:
@@ -470,12 +387,6 @@ def _unknown_to_policy(request: ChatRequest) -> RequestError:
 def _result_of(exc: BaseException) -> AttemptResult:
     """How an attempt ended that no UpstreamError explains: the client left, or nobody foresaw that answer."""
     return AttemptResult.CANCELLED if isinstance(exc, asyncio.CancelledError) else AttemptResult.MALFORMED
-
-
-def _least_wait_s(run: Run, attempt: _Attempt) -> float:
-    """How long a target is waited for before silence says something about it."""
-    is_waiting_for_content = run.request.is_stream and attempt.first_byte_s is None
-    return attempt.target.first_byte_timeout_s if is_waiting_for_content else attempt.target.timeout_s
 
 
 async def _close(parts: AsyncIterator[StreamPart]) -> None:
