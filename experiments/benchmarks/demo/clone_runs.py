@@ -27,6 +27,7 @@ _GONE_WITHIN_S = 10.0
 _TIMEOUT_S = 900.0
 _DEMO_HOME = ".evolving-ai-demo"
 _EXPECTED = (_DEMO_HOME, ".cache")
+_BASH = "/bin/bash"
 _ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -77,7 +78,7 @@ def run_in_clone(scratch: Path, number: int) -> CloneRun:
     ports, started_s = _listening(), time.monotonic()
     with _Memory(f"{_MARK_VARIABLE}={mark}") as memory:
         done = subprocess.run(  # noqa: S603 # nosec B603 - the project's own block
-            ["bash", "-euo", "pipefail", "-c", block],  # noqa: S607 # nosec B607
+            [_BASH, "-euo", "pipefail", "-c", block],
             cwd=clone, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
         )  # fmt: skip
     total_s = time.monotonic() - started_s
