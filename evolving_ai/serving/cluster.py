@@ -6,6 +6,7 @@ Those are: `_temp_dir` of `ray.init`, `serve.run_many`, and the details that Ser
 Import this module only when the environment says how Ray authenticates: Ray reads that once, when it is imported.
 """
 
+import atexit
 import contextlib
 import io
 import logging
@@ -76,6 +77,7 @@ class Cluster:
         self._dashboard_port = dashboard_port
         self._config: Any = None
         self._profile = ""
+        self._is_abandoned = False
 
     def start(self) -> Addresses:
         """Start Ray. PlatformError when it does not."""
@@ -149,13 +151,18 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop the applications, the entrance first so that it can hand over, and Ray."""
-        if not ray.is_initialized():
+        if self._is_abandoned or not ray.is_initialized():
             return
         logger = logging.getLogger("ray.serve")
         logger.disabled = True  # what Serve, and threads of Ray's, say about actors that end is of no use to anybody
         with contextlib.redirect_stderr(io.StringIO()):
             self._end()
         logger.disabled = False
+
+    def abandon(self) -> None:
+        """Ray has died: nothing of it can be asked to end any more, and asking would wait for ever."""
+        self._is_abandoned = True
+        atexit.unregister(ray.shutdown)
 
     def _end(self) -> None:
         try:

@@ -7,6 +7,7 @@ supervisor that was killed with -9 takes its children with it; what is left is c
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import sys
@@ -20,7 +21,7 @@ from evolving_ai import __version__
 from evolving_ai._common.clock import Clock
 from evolving_ai._common.files import write_atomically
 from evolving_ai._common.ids import new_id
-from evolving_ai._common.processes import end_marked
+from evolving_ai._common.processes import command_of, end_marked, marked_processes
 from evolving_ai._common.stop_request import StopRequest
 from evolving_ai.errors import PlatformError
 from evolving_ai.home import HOME_VARIABLE
@@ -39,6 +40,7 @@ _GIVE_UP_S = 10.0
 _HEALTHY_WITHIN_S = 120.0
 _LOOK_EVERY_S = 0.1
 _WATCH_EVERY_S = 1.0
+_VITAL = re.compile(r"/(gcs_server|raylet)(?!\S)")
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ class _Platform:
             self._state = replace(self._state, is_healthy=True)
             self._save_children()
             ready(self._state)
-            self._watch()
+            self._watch(cluster)
             self._note("stopping")
 
     def _take_port(self, stack: contextlib.ExitStack) -> None:
@@ -240,9 +242,16 @@ class _Platform:
             if self._request.wait(_LOOK_EVERY_S):
                 raise KeyboardInterrupt
 
-    def _watch(self) -> None:
+    def _watch(self, cluster: Any) -> None:
         """Until somebody asks to stop. Serve looks after its replicas; what is not Serve's is looked after here."""
+        vital = self._processes_of_ray()
         while not self._request.wait(_WATCH_EVERY_S):
+            lost = vital - self._processes_of_ray()
+            if lost:
+                cluster.abandon()
+                raise PlatformError(
+                    "a process of Ray's has ended, and with it the platform: `evolving-ai up` starts again"
+                )
             if self._holder is not None and self._holder.keep():
                 self._note("the holder of the listening socket had ended: another took its place")
                 self._children["listener"] = self._holder.pid
@@ -251,6 +260,11 @@ class _Platform:
                 self._note("the replay providers had ended: they are started again, at the same addresses")
                 self._children["replay"] = self._replay.pid
                 self._save_children()
+
+    def _processes_of_ray(self) -> frozenset[int]:
+        """Those without which Ray does not live."""
+        commands = {pid: command_of(pid) for pid in marked_processes(f"{MARK_VARIABLE}={self._folder}")}
+        return frozenset(pid for pid, command in commands.items() if _VITAL.search(command))
 
     def _save_children(self) -> None:
         self._state = replace(self._state, children=dict(self._children))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from evolving_ai._common.clock import SystemClock
-from evolving_ai._common.processes import marked_processes
+from evolving_ai._common.processes import command_of, marked_processes
 from evolving_ai.serving.ending import Ending, end_platform
 from evolving_ai.serving.platform_status import platform_status
 from evolving_ai.wiring.platform_state import PlatformState, read_state, supervisor_of
@@ -65,6 +65,22 @@ def test_an_end_hands_over_and_leaves_nothing(tmp_path: Path) -> None:
         assert f"runs already at {platform.state.url} (process {platform.state.pid})" in second.stderr
         assert oct((platform.home / "ray.token").stat().st_mode & 0o777) == "0o600"
         assert end_platform(platform.home, SystemClock(), note=print) is Ending.NOT_RUNNING
+
+
+@pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
+def test_a_platform_whose_ray_is_killed_ends_by_itself_and_leaves_nothing(tmp_path: Path, victim: str) -> None:
+    """Rule broken: a supervisor whose raylet was killed noticed nothing, and hung when it was asked to end."""
+    with running(tmp_path / "home", serve_document()) as platform:
+        found = [pid for pid in marked_processes(platform.state.mark) if f"/{victim} " in command_of(pid)]
+        assert found
+        for process_id in found:
+            os.kill(process_id, signal.SIGKILL)
+
+        said = platform.process.communicate(timeout=60)[1].strip().splitlines()
+
+        assert platform.process.returncode == 1
+        assert said[-1].startswith("error: a process of Ray's has ended")
+        assert_nothing_is_left(platform.home, platform.state)
 
 
 def test_a_taken_port_is_refused_before_anything_starts(launched: Launch, tmp_path: Path) -> None:
