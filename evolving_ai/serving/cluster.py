@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import io
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,9 +161,12 @@ class Cluster:
         logger.disabled = False
 
     def abandon(self) -> None:
-        """Ray has died: nothing of it can be asked to end any more, and asking would wait for ever."""
+        """Ray has died: nothing of it can be asked to end any more, and asking would wait for ever.
+
+        So would the end of this interpreter, or it would crash in Ray's threads: it is cut short, with exit code 1.
+        """
         self._is_abandoned = True
-        atexit.unregister(ray.shutdown)
+        atexit.register(os._exit, 1)  # the last to be registered is the first to run
 
     def _end(self) -> None:
         try:
