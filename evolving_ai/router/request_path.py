@@ -7,6 +7,7 @@ has gone out, no other target takes over; every request whose decision stood is 
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from evolving_ai.router.failures import explained_failure, refusal_status
 from evolving_ai.router.plan import first_target, targets_in_order
 from evolving_ai.router.ports import (
     Completion,
+    DecidedPolicy,
     Experiment,
     Policy,
     Provider,
@@ -40,6 +42,7 @@ from evolving_ai.router.run import Run
 
 __all__ = ["Answer", "PathLimits", "RequestPath", "StreamedAnswer"]
 
+_LOG = logging.getLogger(__name__)
 _MAX_HELD_PARTS = 64
 _ANY = Constraints()
 
@@ -108,24 +111,16 @@ class RequestPath:
         selection = self.catalog.resolve(request.model)
         if demands.region is not None:
             selection = selection.in_region(demands.region)
-        policy, assignment = self._policy(demands.dna), None
-        experiment = self.experiment
-        if experiment is not None and demands.dna is None and len(selection.by_model) > 1:
-            assignment = assigned(request, experiment)
-            policy = experiment.policy if assignment.is_canary else policy
+        policy, experiment = self._policy(demands.dna), self.experiment
         prompt = last_user_text(request.body["messages"])
         constraints = _constraints(demands.constraints or _ANY, selection)
-        try:
-            decided = policy.decide(prompt, constraints, seed=request.seed)
-        except DataError as exc:
-            raise _unknown_to_policy(request) from exc
-        if "max_cost_usd" in decided.decision.relaxed:
-            raise RequestError(
-                "invalid_request",
-                f"no target of {request.model} is expected to cost at most {constraints.max_cost_usd} USD",
-                hint="raise x-evolving-max-cost-usd, or leave it out",
-                param="x-evolving-max-cost-usd",
-            )
+        assignment, decided = None, None
+        if experiment is not None and demands.dna is None and len(selection.by_model) > 1:
+            assignment = assigned(request, experiment)
+            if assignment.is_canary:
+                decided = _tried(experiment.policy, prompt, constraints, request.seed)
+        if decided is None:
+            decided = _decided(policy, prompt, constraints, request)
         allowed_s = min(self._limits.deadline_s, demands.deadline_s or self._limits.deadline_s)
         now = self._clock.now().timestamp()
         deadline_s = request.arrived_s + allowed_s
@@ -142,8 +137,9 @@ class RequestPath:
 
     def _decider(self, run: Run) -> Policy:
         """What decided just now."""
-        if run.assignment is not None and run.assignment.is_canary and self.experiment is not None:
-            return self.experiment.policy
+        experiment = self.experiment
+        if experiment is not None and experiment.policy.dna_hash == run.decided.decision.dna_hash:
+            return experiment.policy
         return self._policy(run.request.demands.dna)
 
     def _policy(self, pinned: str | None) -> Policy:
@@ -371,6 +367,32 @@ class RequestPath:
             self._record(run, 499, "client_closed")
         else:
             self._record(run, 500, "internal_error")
+
+
+def _decided(policy: Policy, prompt: str, constraints: Constraints, request: ChatRequest) -> DecidedPolicy:
+    """What `policy` decides; RequestError when it knows no target, or none that is cheap enough."""
+    try:
+        decided = policy.decide(prompt, constraints, seed=request.seed)
+    except DataError as exc:
+        raise _unknown_to_policy(request) from exc
+    if "max_cost_usd" in decided.decision.relaxed:
+        raise RequestError(
+            "invalid_request",
+            f"no target of {request.model} is expected to cost at most {constraints.max_cost_usd} USD",
+            hint="raise x-evolving-max-cost-usd, or leave it out",
+            param="x-evolving-max-cost-usd",
+        )
+    return decided
+
+
+def _tried(candidate: Policy, prompt: str, constraints: Constraints, seed: int) -> DecidedPolicy | None:
+    """What a rollout's candidate decides. None when it cannot: the live DNA then does, and the outcome tells of it."""
+    try:
+        decided = candidate.decide(prompt, constraints, seed=seed)
+    except Exception as exc:  # noqa: BLE001 - the boundary of a candidate: it must not cost a caller an answer
+        _LOG.warning("candidate %s cannot decide a request: %r", candidate.dna_hash[:12], exc)
+        return None
+    return None if "max_cost_usd" in decided.decision.relaxed else decided
 
 
 def _constraints(demanded: Constraints, selection: Selection) -> Constraints:

@@ -103,7 +103,7 @@ class LiveRecord:
     def from_json(cls, document: Mapping[str, Any]) -> "LiveRecord":
         """The record; KeyError, TypeError or ValueError when the document is something else."""
         previous = tuple(LiveVersion(**fields) for fields in document["previous"])
-        canary = None if document["canary"] is None else CanaryVersion(**document["canary"])
+        canary = None if document.get("canary") is None else CanaryVersion(**document["canary"])
         return cls(LiveVersion(**document["current"]), document["genome"], previous, canary)
 
     def read_genome(self) -> Genome:
@@ -117,7 +117,7 @@ def _verified(document: Mapping[str, Any], dna_hash: str) -> Genome:
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise CorruptionError("the live record holds no genome: expected {schema_version, genes}") from exc
     if genome.hash != dna_hash:
-        raise CorruptionError(f"the live genome does not match its hash {dna_hash[:12]}")
+        raise CorruptionError(f"a genome of the live record does not match its hash {dna_hash[:12]}")
     return genome
 
 

@@ -79,13 +79,24 @@ def _last_version(home: Path) -> int:
 
 
 def _live(services: ControlServices, pool: Pool) -> LiveRecord:
-    record = load_live(services.home)
+    record = _without_stale_candidate(services, load_live(services.home), pool)
     if record is None:
         commit = services.history.resolve(MAIN)
         return services.live.begin(commit, _fitted(services, pool, None))
     if _is_usable(services, record, pool):
         return record
     return services.live.refit(_fitted(services, pool, record), reason="the pool of models changed")
+
+
+def _without_stale_candidate(services: ControlServices, record: LiveRecord | None, pool: Pool) -> LiveRecord | None:
+    """A rollout's candidate does not outlive a change of the pool: what it was compared on is no more."""
+    if record is None or record.canary is None:
+        return record
+    try:
+        is_stale = services.snapshots.get(record.canary.snapshot_hash).models != pool.models
+    except (DataError, CorruptionError):
+        is_stale = True
+    return services.live.let_decide(None) if is_stale else record
 
 
 def _is_usable(services: ControlServices, record: LiveRecord, pool: Pool) -> bool:

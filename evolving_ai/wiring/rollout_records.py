@@ -14,7 +14,7 @@ from typing import Any
 
 from evolving_ai._common.files import disk_errors, write_atomically
 from evolving_ai.domain.rollout import RolloutState, moved
-from evolving_ai.errors import CorruptionError, RefNotFoundError
+from evolving_ai.errors import CorruptionError, RefNotFoundError, UsageError
 from evolving_ai.rollout.plan import RolloutPlan
 from evolving_ai.stores.ports import OutcomeCursor
 
@@ -60,7 +60,6 @@ class RolloutRecord:
     state: RolloutState = RolloutState.GATING
     stage: int | None = None
     share: float | None = None
-    snapshot_hash: str | None = None
     gates: tuple[Mapping[str, Any], ...] = ()
     transitions: tuple[Transition, ...] = ()
     intent: Transition | None = None
@@ -94,6 +93,11 @@ class RolloutRecord:
             intent=None,
             ended=ended,
         )
+
+    def closed(self) -> "RolloutRecord":
+        """What is kept of one that is over: of the statistics only how they came about."""
+        statistics = None if self.statistics is None else {"history": self.statistics["history"]}
+        return replace(self, statistics=statistics)
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads."""
@@ -152,7 +156,7 @@ class RolloutFolder:
             return RolloutRecord.from_json(json.loads(path.read_bytes()))
         except FileNotFoundError as exc:
             raise RefNotFoundError(f"there is no rollout {rollout_id}: `evolving-ai rollout list` shows all") from exc
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        except (ValueError, KeyError, TypeError, AttributeError, UsageError) as exc:
             raise CorruptionError(f"{path} is damaged: restore it from a backup, or remove it") from exc
 
     def all(self) -> tuple[RolloutRecord, ...]:

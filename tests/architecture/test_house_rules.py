@@ -21,6 +21,7 @@ LONG: Mapping[str, str] = {
 SIDE_EFFECTS: Mapping[str, str] = {}
 BROAD_EXCEPTS: Mapping[str, str] = {
     "evolving_ai/cli/main.py:_guarded_run": "the boundary of the process: any error becomes one line and an exit code",
+    "evolving_ai/router/request_path.py:_tried": "the boundary of a candidate: if it fails, the live DNA decides",
     "evolving_ai/serving/gateway/app.py:GatewayApp.__call__": "the boundary of a request: a defect becomes a 500",
     "evolving_ai/evolution/evaluation.py:evaluate": "the boundary of an evaluation: an error is its result",
 }

@@ -29,6 +29,12 @@ class GatesProcess:
     """Implements `Gatekeeper` by `python -m evolving_ai.wiring.rollout_gates`."""
 
     async def ask(self, home: Path, candidate: str, live: str, plan: RolloutPlan) -> Sequence[Mapping[str, Any]]:
+        try:
+            return await self._ask(home, candidate, live, plan)
+        except OSError as exc:  # no file, or no process
+            raise PlatformError(f"the gates could not be asked: {exc.strerror or exc}") from exc
+
+    async def _ask(self, home: Path, candidate: str, live: str, plan: RolloutPlan) -> Sequence[Mapping[str, Any]]:
         with tempfile.NamedTemporaryFile("w", suffix=".json", dir=home / "live", delete=True) as file:
             json.dump(plan.to_json(), file)
             file.flush()

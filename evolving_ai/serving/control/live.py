@@ -20,18 +20,22 @@ _KEPT_SNAPSHOTS = 20
 
 
 class LiveExchange:
-    """Promotes, rolls back and refits, one after the other. `tell` reaches every replica."""
+    """Promotes, rolls back and refits, one after the other. `tell` reaches every replica, and says whether it did.
+
+    `has_reached_all`: whether every replica was told of the last exchange at once.
+    """
 
     def __init__(
         self,
         services: ControlServices,
         learner: Caller,
-        tell: Callable[[Mapping[str, Any]], Awaitable[None]],
+        tell: Callable[[Mapping[str, Any]], Awaitable[bool]],
     ) -> None:
         self._services = services
         self._learner = learner
         self._tell = tell
         self._turn = asyncio.Lock()
+        self.has_reached_all = True
 
     async def promote(self, ref: str, *, actor: str, reason: str) -> LiveRecord:
         """Make the DNA that `ref` names live. UsageError when it is already, RefNotFoundError when there is none."""
@@ -80,14 +84,17 @@ class LiveExchange:
             return True
 
     async def promote_canary(self, rollout: str, *, actor: str, reason: str) -> bool:
-        """Make the candidate of `rollout` live, with the snapshot that it was tried with; False when it is gone."""
+        """Make the candidate of `rollout` live, as it was tried; False when it is gone."""
         async with self._turn:
             canary = self._services.live.record.canary
             if canary is None or canary.rollout != rollout:
                 return False
             commit = await asyncio.to_thread(self._services.history.resolve, canary.commit)
+            snapshot_hash = canary.snapshot_hash
+            if not self._fits(snapshot_hash, commit.genome):
+                snapshot_hash = await self._snapshot_for(commit.genome)
             record = await asyncio.to_thread(
-                lambda: self._services.live.promote(commit, canary.snapshot_hash, actor=actor, reason=reason)
+                lambda: self._services.live.promote(commit, snapshot_hash, actor=actor, reason=reason)
             )
             await self._published(record)
             return True
@@ -125,7 +132,7 @@ class LiveExchange:
             return True
 
     async def _published(self, record: LiveRecord) -> LiveRecord:
-        await self._tell({"live": record.to_json()})
+        self.has_reached_all = await self._tell({"live": record.to_json()})
         kept = {record.current.snapshot_hash, *(version.snapshot_hash for version in record.previous)}
         kept |= set() if record.canary is None else {record.canary.snapshot_hash}
         await asyncio.to_thread(self._services.snapshots.prune, kept, keep=_KEPT_SNAPSHOTS)

@@ -141,12 +141,14 @@ class ControlPlane:
         call.add_done_callback(self._calls.discard)
         return await call
 
-    async def tell(self, update: Mapping[str, Any]) -> None:
-        """Tell every replica; one that misses it asks by itself within two seconds."""
+    async def tell(self, update: Mapping[str, Any]) -> bool:
+        """Tell every replica, and whether all were told; one that misses it asks by itself within two seconds."""
         try:
             await self._broadcast.broadcast(pack(update))
         except EvolvingAIError as exc:
             _LOG.warning("not every replica could be told: %s", exc)
+            return False
+        return True
 
     # --- Replicas -----------------------------------------------------------------------------------------------------
 

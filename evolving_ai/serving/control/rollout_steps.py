@@ -17,12 +17,12 @@ from evolving_ai.serving.control.live import LiveExchange
 from evolving_ai.wiring.control import ControlServices
 from evolving_ai.wiring.rollout_records import RolloutFolder, RolloutRecord, Transition
 
-__all__ = ["SYSTEM", "RolloutSteps"]
+__all__ = ["EXCHANGED", "SYSTEM", "RolloutSteps"]
 
 _LOG = logging.getLogger(__name__)
 SYSTEM = "evolving-ai"
 """Who acts when nobody does."""
-_EXCHANGED = "the live DNA was exchanged by hand"
+EXCHANGED = "the live DNA was exchanged by hand"
 
 
 class RolloutSteps:
@@ -32,11 +32,11 @@ class RolloutSteps:
         self._services = services
         self._live = live
         self._folder = folder
+        self._may_repeat = True  # a step that was begun earlier may have been told already
         self.current: RolloutRecord | None = None
 
     async def begin(self, record: RolloutRecord) -> None:
-        """Write a new rollout down, and tell the audit log of it."""
-        await asyncio.to_thread(self._folder.save, record)
+        """Tell the audit log of a new rollout, and write it down: what is not under way afterwards, never was."""
         detail = {
             "candidate": record.candidate.dna_hash,
             "commit": record.candidate.commit,
@@ -49,6 +49,7 @@ class RolloutSteps:
                 AuditKind.ROLLOUT_STARTED, actor=record.actor, subject=record.id, detail=detail
             )
         )
+        await asyncio.to_thread(self._folder.save, record)
         self.current = record
 
     async def take(
@@ -81,18 +82,20 @@ class RolloutSteps:
         step = record.intent
         if step is None:
             return record
+        may_repeat, self._may_repeat = self._may_repeat, True
         if step.state is RolloutState.CANARY:
             record = await self._show(record, step)
         elif step.state is RolloutState.PROMOTED:
             record = await self._promote(record, step)
-        elif record.state is RolloutState.CANARY:
+        else:  # also when it is not known to have begun: a crash may have come in between
             await self._live.end_canary(record.id)
-        await asyncio.to_thread(self._audit, record)
+        await asyncio.to_thread(self._audit, record, may_repeat)
         record = record.arrived()
-        await self.keep(record)
+        await self.keep(record.closed() if record.is_over else record)
         if record.is_over:
             _LOG.info("%s is %s", record.id, record.state.value)
             self.current = None
+        self._may_repeat = False
         return record
 
     async def keep(self, record: RolloutRecord) -> None:
@@ -105,19 +108,21 @@ class RolloutSteps:
         share = step.share or 0.0
         if record.state is RolloutState.CANARY:
             is_there = await self._live.resize_canary(record.id, share)
-            return record if is_there else self._ending(record, _EXCHANGED)
+            return record if is_there else self._ending(record, EXCHANGED)
+        if self._services.live.record.current.dna_hash != record.incumbent.dna_hash:
+            return self._ending(record, EXCHANGED)
         try:
             commit = await asyncio.to_thread(self._services.history.resolve, record.candidate.commit)
-            live = await self._live.begin_canary(record.id, commit, share)
+            await self._live.begin_canary(record.id, commit, share)
         except (UsageError, DataError, RefNotFoundError) as exc:  # trying again would not help
             return self._ending(record, str(exc))
-        return record if live.canary is None else replace(record, snapshot_hash=live.canary.snapshot_hash)
+        return record
 
     async def _promote(self, record: RolloutRecord, step: Transition) -> RolloutRecord:
         if self._services.live.record.current.dna_hash == record.candidate.dna_hash:
             return record  # done before a crash
         is_there = await self._live.promote_canary(record.id, actor=step.actor, reason=f"{record.id}: {step.reason}")
-        return record if is_there else self._ending(record, _EXCHANGED)
+        return record if is_there else self._ending(record, EXCHANGED)
 
     def _ending(self, record: RolloutRecord, reason: str) -> RolloutRecord:
         """The record with the end as its intent instead."""
@@ -134,14 +139,11 @@ class RolloutSteps:
     ) -> Transition:
         return Transition(self._services.clock.now().isoformat(), state, share, reason, evidence or {}, actor)
 
-    def _audit(self, record: RolloutRecord) -> None:
+    def _audit(self, record: RolloutRecord, may_repeat: bool) -> None:
         """Tell the audit log of the step, once."""
         step, number = record.intent, len(record.transitions)
-        if step is None:
+        if step is None or (may_repeat and self._is_told(record.id, number)):
             return
-        for entry in self._services.audit.entries(kind=AuditKind.ROLLOUT_MOVED):
-            if entry.subject == record.id and entry.detail["step"] == number:
-                return
         detail = {
             "step": number,
             "state": step.state.value,
@@ -150,3 +152,7 @@ class RolloutSteps:
             "evidence": dict(step.evidence),
         }
         self._services.audit.append(AuditKind.ROLLOUT_MOVED, actor=step.actor, subject=record.id, detail=detail)
+
+    def _is_told(self, rollout: str, number: int) -> bool:
+        entries = self._services.audit.entries(kind=AuditKind.ROLLOUT_MOVED)
+        return any(entry.subject == rollout and entry.detail["step"] == number for entry in entries)

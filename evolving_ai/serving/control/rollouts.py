@@ -20,7 +20,7 @@ from evolving_ai.rollout.observation import observation_of
 from evolving_ai.rollout.plan import RolloutPlan
 from evolving_ai.serving.control.gatekeeper import Gatekeeper
 from evolving_ai.serving.control.live import LiveExchange
-from evolving_ai.serving.control.rollout_steps import SYSTEM, RolloutSteps
+from evolving_ai.serving.control.rollout_steps import EXCHANGED, SYSTEM, RolloutSteps
 from evolving_ai.stores.ports import OutcomeCursor
 from evolving_ai.wiring.control import ControlServices
 from evolving_ai.wiring.rollout_records import RolloutFolder, RolloutRecord, Transition, VersionName
@@ -31,6 +31,7 @@ _LOG = logging.getLogger(__name__)
 _LOOK_EVERY_S = 1.0
 _KEEP_EVERY_S = 2.0
 _OUTCOMES_AT_ONCE = 2000
+_BLIND_S = 120.0
 
 
 class Rollouts:
@@ -48,6 +49,7 @@ class Rollouts:
         self._controller: RolloutController | None = None
         self._gating: asyncio.Task[None] | None = None
         self._kept_s = 0.0
+        self._blind_since_s: float | None = None
 
     # --- What the API asks for ----------------------------------------------------------------------------------------
 
@@ -96,11 +98,10 @@ class Rollouts:
     async def stop(self, rollout_id: str, *, actor: str, reason: str) -> RolloutRecord:
         """End a rollout; the live DNA decides everything again. RequestError `conflict` when it is over."""
         async with self._turn:
-            record = await self._steps.finish(self._under_way(rollout_id))
-            if record.is_over:
-                return record
-            record = self._with_statistics(record)
-            return await self._steps.take(record, RolloutState.STOPPED, reason or "stopped by hand", actor=actor)
+            record = self._under_way(rollout_id)
+            if record.intent is not None and self._is_live(record):
+                return await self._steps.finish(record)
+            return await self._stop(record, reason or "stopped by hand", actor)
 
     async def notice_exchange(self, *, actor: str) -> None:
         """The live DNA was exchanged otherwise: what was being compared with it is no question any more."""
@@ -108,19 +109,29 @@ class Rollouts:
             record = self._steps.current
             if record is None or self._services.live.record.current.dna_hash == record.incumbent.dna_hash:
                 return
-            record = replace(self._with_statistics(record), intent=None)
-            await self._steps.take(record, RolloutState.STOPPED, "the live DNA was exchanged by hand", actor=actor)
+            await self._stop(record, EXCHANGED, actor)
+
+    async def _stop(self, record: RolloutRecord, reason: str, actor: str = SYSTEM) -> RolloutRecord:
+        """End it, whatever else was about to be done."""
+        await self.stop_gating()
+        record = replace(self._with_statistics(record), intent=None)
+        return await self._steps.take(record, RolloutState.STOPPED, reason, actor=actor)
+
+    def _is_live(self, record: RolloutRecord) -> bool:
+        return self._services.live.record.current.dna_hash == record.candidate.dna_hash
 
     @property
     def active(self) -> RolloutRecord | None:
         """The rollout that is under way, with what its tests say now."""
         record = self._steps.current
-        return None if record is None else self._with_statistics(record)
+        return None if record is None else self._with_figures(record)
 
     def find(self, rollout_id: str) -> RolloutRecord:
         """RefNotFoundError when there is none."""
-        active = self.active
-        return active if active is not None and active.id == rollout_id else self._folder.load(rollout_id)
+        current = self._steps.current
+        if current is not None and current.id == rollout_id:
+            return self._with_figures(current)
+        return self._folder.load(rollout_id)
 
     def all(self) -> tuple[RolloutRecord, ...]:
         """Every rollout, the newest first."""
@@ -134,17 +145,24 @@ class Rollouts:
     async def resume(self) -> None:
         """Go on with what a former control left under way; a candidate that no rollout knows decides nothing more."""
         unfinished = [record for record in await asyncio.to_thread(self._folder.all) if not record.is_over]
-        record = self._steps.current = unfinished[0] if unfinished else None
         canary = self._services.live.record.canary
-        if canary is not None and (record is None or record.id != canary.rollout):
-            await self._live.end_canary(canary.rollout)
+        shown = None if canary is None else canary.rollout
+        unfinished.sort(key=lambda record: record.id != shown)  # the one whose candidate is shown goes on
+        self._steps.current = unfinished[0] if unfinished else None
+        for other in unfinished[1:]:
+            over = replace(other, intent=None).intending(self._step_of_second()).arrived()
+            await asyncio.to_thread(self._folder.save, over.closed())
+        self._news.set()  # what has to be done is done at once
+        record = self._steps.current
         if record is None:
             return
         _LOG.info("%s goes on: it is %s", record.id, record.state.value)
         if record.statistics is not None:
-            self._controller = RolloutController.from_json(record.plan, record.statistics)
-        if record.state is RolloutState.GATING and record.intent is None:
-            self._gating = asyncio.create_task(self._ask_gates(record))
+            try:
+                self._controller = RolloutController.from_json(record.plan, record.statistics)
+            except DataError as exc:
+                _LOG.warning("%s: %s", record.id, exc)
+                self._steps.current = replace(record, statistics=None)
 
     async def run(self) -> None:
         """Take in outcomes and act on them, until cancelled."""
@@ -155,8 +173,22 @@ class Rollouts:
             self._news.clear()
             try:
                 await self.look()
+                self._blind_since_s = None
             except EvolvingAIError as exc:
                 _LOG.warning("the rollout cannot go on at the moment: %s", exc)
+                await self._end_blind()
+
+    async def _end_blind(self) -> None:
+        """A candidate whose evidence cannot be taken in does not go on for long."""
+        now_s = self._clock.monotonic_s()
+        self._blind_since_s = now_s if self._blind_since_s is None else self._blind_since_s
+        record = self._steps.current
+        if record is None or now_s - self._blind_since_s < _BLIND_S or record.state is not RolloutState.CANARY:
+            return
+        with contextlib.suppress(EvolvingAIError):  # then again a second later
+            async with self._turn:
+                reason = f"nothing could be learned of it for {_BLIND_S:g} s: see the log of control"
+                await self._steps.take(replace(record, intent=None), RolloutState.ROLLED_BACK, reason)
 
     def heard(self) -> None:
         """There may be new outcomes."""
@@ -172,11 +204,18 @@ class Rollouts:
     async def look(self) -> None:
         """Finish what was begun, or take in the outcomes that came."""
         async with self._turn:
-            record = self._steps.current
+            record, canary = self._steps.current, self._services.live.record.canary
+            if canary is not None and (record is None or record.id != canary.rollout):
+                await self._live.end_canary(canary.rollout)  # that no rollout knows
             if record is None:
                 return
             if record.intent is not None:
                 await self._steps.finish(record)
+            elif record.state is RolloutState.GATING and (self._gating is None or self._gating.done()):
+                self._gating = asyncio.create_task(self._ask_gates(record))
+            elif record.state is RolloutState.CANARY and canary is None:
+                is_same = self._services.live.record.current.dna_hash == record.incumbent.dna_hash
+                await self._stop(record, "the pool of models has changed" if is_same else EXCHANGED)
             elif record.state is RolloutState.CANARY:
                 await self._take_in(record)
 
@@ -224,7 +263,7 @@ class Rollouts:
         controller, cursor = self._controller, record.cursor
         if controller is None or cursor is None:
             raise DataError(f"{record.id} has no statistics: stop it, and start another")
-        ruling, reached, count = await asyncio.to_thread(self._observe, record.id, controller, cursor)
+        ruling, reached, count = await asyncio.to_thread(self._observe, record, controller, cursor)
         if reached == cursor:
             return
         if count >= _OUTCOMES_AT_ONCE:
@@ -237,13 +276,13 @@ class Rollouts:
             await self._steps.keep(self._with_statistics(record))
 
     def _observe(
-        self, rollout: str, controller: RolloutController, cursor: OutcomeCursor
+        self, record: RolloutRecord, controller: RolloutController, cursor: OutcomeCursor
     ) -> tuple[Ruling, OutcomeCursor, int]:
         """Feed the controller; the ruling that counts, how far it came, and how many signals that were."""
         signals, reached = self._services.outcomes.scored(cursor, _OUTCOMES_AT_ONCE, with_unscored=True)
         found = Ruling(Verdict.GO_ON)
         for signal in signals:
-            observation = observation_of(signal, rollout)
+            observation = observation_of(signal, record.id, record.candidate.dna_hash)
             if observation is None:
                 continue
             ruling = controller.observe(observation)
@@ -264,16 +303,22 @@ class Rollouts:
         else:
             over = await self._steps.take(record, RolloutState.ROLLED_BACK, ruling.reason, evidence)
             seconds = self._clock.monotonic_s() - ruled_s
-            exchange = {"breach_at": ruled_at, "told_at": self._now(), "seconds": seconds}
-            await asyncio.to_thread(self._folder.save, replace(over, exchange=exchange))
+            if self._live.has_reached_all and any(rail["is_breached"] for rail in over.rails):
+                exchange = {"breach_at": ruled_at, "told_at": self._now(), "seconds": seconds}
+                await asyncio.to_thread(self._folder.save, replace(over.closed(), exchange=exchange))
 
     def _statistics(self) -> dict[str, Any]:
+        """Everything, to go on from."""
+        return {} if self._controller is None else {**self._figures(), "statistics": self._controller.to_json()}
+
+    def _figures(self) -> dict[str, Any]:
+        """What there is to show."""
         controller = self._controller
         if controller is None:
             return {}
         canary, control = controller.counts
         return {
-            "statistics": controller.to_json(),
+            "statistics": {"history": [point.to_json() for point in controller.history]},
             "rails": tuple(rail.to_json() for rail in controller.evidence()),
             "requests": {"canary": canary, "control": control},
             "stage": controller.stage,
@@ -281,6 +326,9 @@ class Rollouts:
 
     def _with_statistics(self, record: RolloutRecord) -> RolloutRecord:
         return replace(record, **self._statistics()) if record.state is RolloutState.CANARY else record
+
+    def _with_figures(self, record: RolloutRecord) -> RolloutRecord:
+        return replace(record, **self._figures()) if record.state is RolloutState.CANARY else record
 
     # --- Around -------------------------------------------------------------------------------------------------------
 
@@ -290,6 +338,9 @@ class Rollouts:
             record = self._folder.load(rollout_id)
             raise RequestError("conflict", f"{rollout_id} is over: it is {record.state.value}")
         return current
+
+    def _step_of_second(self) -> Transition:
+        return Transition(self._now(), RolloutState.STOPPED, None, "another rollout is under way", {}, SYSTEM)
 
     def _now(self) -> str:
         return self._clock.now().isoformat()

@@ -153,7 +153,11 @@ class ReplicaState:
         policy = self._policy(record.read_genome(), current.snapshot_hash, current.generation)
         if canary is None:
             return policy, None
-        candidate = self._policy(canary.read_genome(), canary.snapshot_hash, current.generation)
+        try:
+            candidate = self._policy(canary.read_genome(), canary.snapshot_hash, current.generation)
+        except EvolvingAIError as exc:  # whatever is wrong with a candidate, the live DNA serves
+            _LOG.warning("the candidate of %s cannot be used: %s", canary.rollout, exc)
+            return policy, None
         return policy, Experiment(canary.rollout, canary.share, candidate)
 
     def _policy(self, genome: Genome, snapshot_hash: str, generation: int) -> EnginePolicy:

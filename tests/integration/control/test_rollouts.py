@@ -12,6 +12,7 @@ import pytest
 
 from evolving_ai.rollout.plan import RolloutPlan
 from evolving_ai.wiring.live_record import load_live, save_live
+from evolving_ai.wiring.prepare import prepare_home
 from evolving_ai.wiring.rollout_records import RolloutFolder
 from tests.doubles.installation import Installation, Replica, eventually
 from tests.integration.control.conftest import World
@@ -297,10 +298,10 @@ def test_a_candidate_that_no_rollout_knows_decides_nothing_after_a_restart(world
         await it.kill_control()
         (it.home / "rollouts" / f"{rollout}.json").unlink()
         await it.start_control()
+        await eventually(lambda: it.replicas[0].gateway.app.path.experiment is None)
         record = load_live(it.home)
         assert record is not None
         assert record.canary is None
-        await eventually(lambda: it.replicas[0].gateway.app.path.experiment is None)
 
     world.run(test, gatekeeper=Gates())
 
@@ -343,5 +344,108 @@ def test_feedback_is_evidence_where_answers_bring_no_score(world: World) -> None
         await looked_at(it, rollout, has_a_score)
         explained = (await replica.ask("GET", f"/api/v1/ai/decisions/{decision}")).json()
         assert explained["assignment"]["rollout"] == rollout
+
+    world.run(test, gatekeeper=Gates())
+
+
+def test_a_rollout_whose_learner_is_away_can_be_stopped(world: World) -> None:
+    """Rule broken: stopping first tried to finish what was begun, and that was what could not be done."""
+
+    async def test(it: Installation) -> None:
+        rollout = await start(it, quality__predictor="blend")
+        await eventually(lambda: "fit" in it.learner_caller.calls or it.live.rollouts.find(rollout).intent is not None)
+        answer = await it.replicas[0].ask("POST", f"{ROLLOUTS}/{rollout}/stop", {"reason": "enough"})
+        assert (answer.status_code, answer.json()["state"]) == (200, "stopped"), answer.text
+        assert it.replicas[0].gateway.app.path.experiment is None
+
+    world.run(test, gatekeeper=Gates())
+
+
+def test_a_rollout_ends_when_its_candidate_is_gone_whoever_took_it(world: World) -> None:
+    """Rule broken: a control that died between an exchange by hand and noticing it left a canary without requests."""
+
+    async def test(it: Installation) -> None:
+        rollout = await start(it)
+        await reached(it, rollout, "canary")
+        it.change_dna(score__cost_weight=0.25)
+        await it.live.live.promote("main", actor="somebody", reason="by hand")
+        found = await reached(it, rollout, "stopped")
+        assert found["reason"] == "the live DNA was exchanged by hand"
+
+    world.run(test, gatekeeper=Gates())
+
+
+def test_a_damaged_checkpoint_does_not_keep_control_from_starting(world: World) -> None:
+    async def test(it: Installation) -> None:
+        rollout = await start(it)
+        await reached(it, rollout, "canary")
+        await it.kill_control()
+        path = it.home / "rollouts" / f"{rollout}.json"
+        document = json.loads(path.read_text())
+        path.write_text(json.dumps({**document, "statistics": {"stage": "nowhere"}}))
+        await it.start_control()
+        assert (await view(it, rollout))["state"] == "canary"
+        stopped = await it.replicas[0].ask("POST", f"{ROLLOUTS}/{rollout}/stop", {})
+        assert stopped.json()["state"] == "stopped"
+        unknown = {**document, "plan": {"no_such_key": 1}}
+        path.write_text(json.dumps(unknown))
+        await it.kill_control()
+        await it.start_control()
+        assert (await it.replicas[0].ask("GET", f"{ROLLOUTS}/{rollout}")).status_code == 500
+        assert (await it.replicas[0].ask("GET", ROLLOUTS)).json() == {"rollouts": []}
+
+    world.run(test, gatekeeper=Gates())
+
+
+def test_of_two_that_a_crash_left_one_goes_on_and_the_other_is_over(world: World) -> None:
+    async def test(it: Installation) -> None:
+        rollout = await start(it)
+        await reached(it, rollout, "canary")
+        await it.kill_control()
+        other = "rollout-0000000000"
+        document = json.loads((it.home / "rollouts" / f"{rollout}.json").read_text())
+        document |= {"id": other, "state": "gating", "started": "2999-01-01T00:00:00+00:00"}
+        (it.home / "rollouts" / f"{other}.json").write_text(json.dumps(document))
+        await it.start_control()
+        states = [(await view(it, each))["state"] for each in (rollout, other)]
+        assert states == ["canary", "stopped"]
+
+    world.run(test, gatekeeper=Gates())
+
+
+class DyingGates(Gates):
+    """Breaks down when it is first asked, in a way that nobody foresaw."""
+
+    async def ask(self, home: Path, candidate: str, live: str, plan: RolloutPlan) -> Sequence[Mapping[str, Any]]:
+        found = await super().ask(home, candidate, live, plan)
+        if len(self.asked) == 1:
+            raise RuntimeError("nobody foresaw this")
+        return found
+
+
+def test_gates_that_break_down_are_asked_again(world: World) -> None:
+    """Rule broken: when the task that asked them had died, a rollout was gating for ever."""
+
+    async def test(it: Installation) -> None:
+        rollout = await start(it)
+        await reached(it, rollout, "canary")
+
+    world.run(test, gatekeeper=DyingGates())
+
+
+def test_a_change_of_the_pool_takes_the_candidate_away(world: World) -> None:
+    """Rule broken: a candidate that was fitted for another pool decided on, and was promoted as it was."""
+
+    async def test(it: Installation) -> None:
+        rollout = await start(it)
+        await reached(it, rollout, "canary")
+        await it.close()
+        fewer = {model: url for model, url in world.providers.urls.items() if model != "large"}
+        prepare_home(it.home, replay_urls=fewer)
+        await it.start_control()
+        await it.start_gateway()
+        found = await reached(it, rollout, "stopped")
+        assert found["reason"] == "the pool of models has changed"
+        assert it.replicas[0].gateway.app.path.experiment is None
 
     world.run(test, gatekeeper=Gates())

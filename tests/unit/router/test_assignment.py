@@ -1,7 +1,7 @@
 """Who sees a rollout's candidate: sticky, monotone in the share, in proportion, and exactly said in the outcome."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolving_ai._common.clock import ManualClock
+from evolving_ai.domain.decision import Constraints
+from evolving_ai.rollout.observation import observation_of
 from evolving_ai.router.assignment import assigned, position, unit_number
 from evolving_ai.router.chat_request import Demands
-from evolving_ai.router.ports import Experiment
+from evolving_ai.router.ports import DecidedPolicy, Experiment
+from evolving_ai.stores.ports import ScoredOutcome
 from tests.doubles.gateway_fakes import FakePolicy, target_of
 from tests.doubles.gateway_world import GatewayWorld
 
@@ -135,5 +138,31 @@ def test_without_a_rollout_nothing_is_assigned() -> None:
         world.path.experiment = None
         await world.path.complete(world.request(user="visitor-1"))
         assert world.recorder.outcomes[0].assignment is None
+
+    in_world(test)
+
+
+class Broken(FakePolicy):
+    """Cannot decide anything."""
+
+    def decide(
+        self, prompt: str, constraints: Constraints, *, seed: int, context: Mapping[str, str] | None = None
+    ) -> DecidedPolicy:
+        raise ZeroDivisionError("a defect of the candidate")
+
+
+def test_what_a_candidate_cannot_decide_the_live_dna_does_and_the_outcome_tells() -> None:
+    """Rule broken: such requests failed and left no outcome, so the candidate was promoted."""
+
+    async def test(world: GatewayWorld) -> None:
+        world.path.experiment = Experiment("rollout-1", 0.999, Broken(["two"], name="b"))
+        for number in range(5):
+            await world.path.complete(world.request(user=f"visitor-{number}"))
+        for outcome in world.recorder.outcomes:
+            assert outcome.assignment is not None
+            assert (outcome.assignment.is_canary, outcome.dna_hash) == (True, "a" * 64)
+            observed = observation_of(ScoredOutcome(outcome, outcome.score, None), "rollout-1", "b" * 64)
+            assert observed is not None
+            assert (observed.has_failed, observed.cost_usd, observed.latency_s) == (True, None, None)
 
     in_world(test)

@@ -162,6 +162,16 @@ def test_a_candidate_comes_and_goes_beside_the_live_dna(tmp_path: Path) -> None:
     assert scene.app.path.experiment is None
 
 
+def test_a_candidate_that_cannot_be_used_leaves_the_live_dna_alone(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    candidate = scene.variant(1)
+    canary = CanaryVersion("rollout-1", 0.5, "d" * 64, candidate.hash, "0" * 64, genome_json(candidate))
+    save_live(tmp_path, scene.record(3).with_canary(canary))
+    scene.state.load()
+    assert scene.app.path.experiment is None
+    assert scene.app.path.policy is not None
+
+
 def test_a_replica_that_starts_takes_the_candidate_from_the_disk(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     candidate = scene.variant(1)
