@@ -126,14 +126,14 @@ def _document(answer: httpx.Response, what: str) -> dict[str, Any]:
     return document
 
 
-def write_settings(home: Path, table: Path, latency_scale: float) -> None:
+def write_settings(home: Path, table: Path, latency_scale: float, *, has_dashboard: bool = False) -> None:
     """Write the `config.yaml` of a home whose replay providers answer from `table`.
 
     The live policy learns nothing: its visitors ask held-out questions, and what is compared is DNA, not who has seen
     more of them.
     """
     replay = {"table": str(table), "latency_scale": latency_scale}
-    document = {"dashboard": False, "data": str(table), "learning": False, "replay": replay}
+    document = {"dashboard": has_dashboard, "data": str(table), "learning": False, "replay": replay}
     write_atomically(home / "config.yaml", json.dumps(document, indent=1).encode())  # JSON is YAML
 
 

@@ -55,7 +55,7 @@ def run_demo(
         record = DemoRecord(clock.now().isoformat(timespec="seconds"), latency_scale=settings.latency_scale)
         train, held_out = _questions(table, settings)
         teller.begin(1, STEPS, _START)
-        write_settings(folder, table, settings.latency_scale)
+        write_settings(folder, table, settings.latency_scale, has_dashboard=keep)
         with started_platform(folder, port, clock, request, keep=keep, note=teller.show) as platform:
             teller.tell(f"it answers at {platform.url}, its home is {folder}")
             prompts = [each.prompt for each in held_out.requests]

@@ -128,5 +128,5 @@ def _print(done: "Demonstrated") -> None:
     if done.url is None:
         print_text(f"nothing runs any more; the home is {done.home}")
         return
-    print_text(f"platform {done.url}; look around with `evolving-ai chat --home {done.home}`, `status`, `rollout list`")
+    print_text(f"platform {done.url}; look around with `evolving-ai chat --home {done.home}`, `status`, `dashboard`, `rollout list`")
     print_text(f"stop it  evolving-ai down --home {done.home}")
