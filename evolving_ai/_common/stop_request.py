@@ -1,4 +1,7 @@
-"""A wish to stop that never cuts anything in two: SIGINT and SIGTERM are noted, and looked at where it is safe."""
+"""A wish to stop that never cuts anything in two: SIGINT, SIGTERM and SIGHUP are noted, and looked at where it is safe.
+
+A SIGHUP that is ignored (`nohup`) stays ignored.
+"""
 
 import contextlib
 import signal
@@ -7,7 +10,7 @@ from collections.abc import Iterator
 
 __all__ = ["StopRequest"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequest:
@@ -30,6 +33,8 @@ class StopRequest:
     def listen(self) -> None:
         """Take the signals, again after a library has taken them."""
         for number in _SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             signal.signal(number, lambda _number, _frame: self._asked.set())
 
     def ask(self) -> None:

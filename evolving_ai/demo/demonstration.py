@@ -1,6 +1,7 @@
 """What every step of a demonstration has at hand: its platform, its traffic, the held-out questions, its record."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from evolving_ai.demo.record import DemoRecord, Mark
 from evolving_ai.demo.settings import DemoSettings
 from evolving_ai.demo.traffic import Answered, Question, Traffic
 from evolving_ai.errors import PlatformError
+from evolving_ai.serving.replay_provider.faults import FaultKind
 
 __all__ = ["Demonstration"]
 
@@ -44,7 +46,10 @@ class Demonstration:
         self.record.marks.append(Mark(round(self.traffic.now_s(), 2), label))
 
     def check(self) -> None:
-        """PlatformError when it makes no sense to go on: the platform has ended, or too many requests fail."""
+        """Whether it makes sense to go on.
+
+        StorageError when the disk is full, PlatformError when the platform has ended or too many requests fail.
+        """
         now_s = self.clock.monotonic_s()
         if now_s - self.last_check_s < _CHECK_EVERY_S:
             return
@@ -87,6 +92,18 @@ class Demonstration:
         ]
         future = self.traffic.measured(questions, self.settings.measured_at_once)
         return self.result_of(future, self.settings.measured_within_s, "the held-out questions were not answered")
+
+    @contextlib.contextmanager
+    def faulty(self, model: str, kind: FaultKind, *, status: int | None = None) -> Iterator[None]:
+        """The provider of `model` has this fault inside the block, whose own error is not hidden by its end."""
+        self.platform.order_fault(model, kind, status=status)
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(PlatformError):
+                self.platform.order_fault(model, None)
+            raise
+        self.platform.order_fault(model, None)
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Of the platform's API."""

@@ -54,6 +54,8 @@ def evolve(demo: Demonstration, table: Path) -> str:
     demo.mark("campaign ends")
     status = demo.record.campaign
     if status["state"] not in _ENDED:
+        demo.last_check_s = float("-inf")
+        demo.check()  # which may know better why
         log = log_path(demo.platform.home, campaign)
         why = f"see {log}" if status["state"] == INTERRUPTED else status["reason"]
         raise PlatformError(f"campaign {campaign} ended as {status['state']}: {why}")

@@ -34,23 +34,20 @@ def roll_out_harm(demo: Demonstration, live: str) -> None:
     )
     demo.record.bad_model = found.model
     demo.record.expected_harm = found.expected_harm
-    demo.platform.order_fault(found.model, FaultKind.WRONG)
-    demo.mark(f"{found.model} gets worse")
     demo.teller.tell(
         f"since then its provider has silently exchanged {found.model} for a worse one, which answers wrongly: that "
         f"makes this DNA {found.expected_harm:.0f} points worse than the live one, and only visitors can tell"
     )
     demo.traffic.set_rate(demo.settings.rollout_rate)
-    try:
+    with demo.faulty(found.model, FaultKind.WRONG):
+        demo.mark(f"{found.model} gets worse")
         figures = demo.record.bad = follow_rollout(demo, commit, "it saves costs")
-    finally:
-        demo.platform.order_fault(found.model, None)
     view = figures.view
     if view["state"] != RolloutState.ROLLED_BACK or not any(rail["is_breached"] for rail in view["rails"]):
         raise PlatformError(f"the harmful DNA was not caught: {view['state']} ({why_ended(view)})")
-    told = "" if figures.exchange_s is None else f"; every replica knew {figures.exchange_s:.2f} s after the breach"
+    told = "" if figures.exchange_s is None else f"; every replica knew {figures.exchange_s:.2f} s after the verdict"
     demo.teller.tell(
-        f"caught after {view['requests']['canary']:,} canary requests{_worse(view['rails'])}{told}; "
+        f"caught by the evidence of {view['requests']['canary']:,} canary requests{_worse(view['rails'])}{told}; "
         f"{figures.failed} of {figures.requests:,} requests failed"
     )
 

@@ -23,6 +23,7 @@ __all__ = ["HarmfulCandidate", "find_harmful"]
 _FACTORS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0)
 _LEAST_SHIFT = 0.30
 _ENOUGH_HARM = 25.0
+_LEAST_HARM = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class HarmfulCandidate:
 
 
 def find_harmful(live: Genome, ground: Ground, plan: RolloutPlan, clock: Clock) -> HarmfulCandidate:
-    """The thriftier DNA that is harmful enough (25 points) with the least change, else the most harmful.
+    """The thriftier DNA that is harmful enough (25 points) with the least change, else the most harmful (15 or more).
 
     It is cheaper than `live`, sends at least 30 % of all requests to a model that did not get them before, and passes
     the gates of `plan`. DataError when there is no such DNA, or nothing was recorded.
@@ -60,7 +61,7 @@ def find_harmful(live: Genome, ground: Ground, plan: RolloutPlan, clock: Clock) 
 def _by_preference(found: list[HarmfulCandidate]) -> list[HarmfulCandidate]:
     """Those that are harmful enough, the least changed first; then the others, the most harmful first."""
     enough = [each for each in found if each.expected_harm >= _ENOUGH_HARM]
-    rest = [each for each in found if each.expected_harm < _ENOUGH_HARM]
+    rest = [each for each in found if _LEAST_HARM <= each.expected_harm < _ENOUGH_HARM]
     return [*enough, *sorted(rest, key=lambda each: -each.expected_harm)]
 
 

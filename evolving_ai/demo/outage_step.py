@@ -19,13 +19,10 @@ def break_provider(demo: Demonstration) -> None:
     model = _most_used(demo)
     before, began_s = demo.traffic.log.tally, demo.clock.monotonic_s()
     demo.mark("outage")
-    demo.platform.order_fault(model, FaultKind.ERROR, status=_UNAVAILABLE)
-    try:
+    with demo.faulty(model, FaultKind.ERROR, status=_UNAVAILABLE):
         opened_s = _opened(demo, model, began_s)
         demo.teller.tell(f"{model} answers {_UNAVAILABLE}: every breaker is open after {opened_s:.1f} s")
         demo.pause(max(0.0, demo.settings.outage_s - (demo.clock.monotonic_s() - began_s)))
-    finally:
-        demo.platform.order_fault(model, None)
     lasted_s, cleared_s = demo.clock.monotonic_s() - began_s, demo.traffic.now_s()
     demo.teller.show(f"{model} answers again: waiting until it is used")
     returned_s = demo.wait_until(

@@ -7,6 +7,7 @@ afterwards, unless it is to be kept.
 import contextlib
 import json
 import os
+import shutil
 import signal
 import ssl
 import threading
@@ -19,7 +20,7 @@ import httpx
 from evolving_ai._common.clock import Clock
 from evolving_ai._common.files import write_atomically
 from evolving_ai._common.stop_request import StopRequest
-from evolving_ai.errors import EvolvingAIError, PlatformError
+from evolving_ai.errors import EvolvingAIError, PlatformError, StorageError
 from evolving_ai.serving.detached import start_detached
 from evolving_ai.serving.ending import end_platform
 from evolving_ai.serving.replay_provider.faults import FaultKind
@@ -29,6 +30,8 @@ from evolving_ai.wiring.pool import load_pool, providers_in_environment
 
 __all__ = ["DemoPlatform", "quiet_environment", "started_platform", "write_settings"]
 
+_LEAST_FREE_BYTES = 256 * 1024
+"""A database that grows needs more."""
 _TIMEOUT_S = 15.0
 _CHANGE_TIMEOUT_S = 60.0
 """A campaign is answered once it has begun, which takes seconds."""
@@ -58,6 +61,8 @@ class DemoPlatform:
 
     def check(self) -> None:
         """As the port says."""
+        if shutil.disk_usage(self.home).free < _LEAST_FREE_BYTES:
+            raise StorageError(f"no disk space left in {self.home}: free some, or choose another folder with --home")
         if supervisor_of(self.home) is None:
             raise PlatformError(f"the platform ended before the demo did: see {self.home / 'logs'}")
 

@@ -22,7 +22,7 @@ class Platform(Protocol):
         ...
 
     def check(self) -> None:
-        """PlatformError when it has ended."""
+        """PlatformError when it has ended, StorageError when its disk is full."""
 
     def target_of(self, model: str) -> str:
         """The name by which a model alone is asked."""

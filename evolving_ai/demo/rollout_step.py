@@ -27,6 +27,8 @@ def roll_out_winner(demo: Demonstration, ref: str, at_canary: Callable[[Mapping[
     view = figures.view
     if view["state"] != RolloutState.PROMOTED:
         raise PlatformError(f"the evolved DNA was not promoted: {view['state']} ({why_ended(view)})")
+    if figures.requests_per_s < demo.settings.least_rollout_rate:
+        demo.teller.tell(f"this machine was slow: fewer than {demo.settings.least_rollout_rate:g} requests/s")
     requests = view["requests"]
     demo.teller.tell(
         f"promoted after {requests['canary']:,} canary and {requests['control']:,} control requests in "

@@ -26,8 +26,10 @@ def _caught(record: DemoRecord) -> str:
     if record.bad is None:
         return ""
     canary = record.bad.view["requests"]["canary"]
-    told = "" if record.bad.exchange_s is None else f", {record.bad.exchange_s:.2f} s after the breach"
-    return f"a harmful DNA was rolled back after {canary:,} canary requests{told}"
+    told = (
+        "" if record.bad.exchange_s is None else f", on every replica {record.bad.exchange_s:.2f} s after the verdict"
+    )
+    return f"a harmful DNA was rolled back by the evidence of {canary:,} canary requests{told}"
 
 
 def _outage(record: DemoRecord) -> str:

@@ -26,8 +26,8 @@ def promotion_reason(evidence: Iterable[RailEvidence], requests: int) -> str:
     rails = {rail.rail: rail for rail in evidence}
     quality, cost = rails[RailName.QUALITY], rails[RailName.COST]
     return (
-        f"non-inferior in quality ({_difference(quality)}, {quality.proof_margin or 0.0:g} allowed), errors and"
-        f" latency, at {_cost_share(cost)} of the live DNA's cost, shown in {requests:,} requests"
+        f"non-inferior in quality ({_difference(quality)}, up to {quality.proof_margin or 0.0:g} worse allowed), errors"
+        f" and latency, at {_cost_share(cost)} of the live DNA's cost, shown in {requests:,} requests"
     )
 
 

@@ -128,5 +128,8 @@ def _print(done: "Demonstrated") -> None:
     if done.url is None:
         print_text(f"nothing runs any more; the home is {done.home}")
         return
-    print_text(f"platform {done.url}; look around with `evolving-ai chat --home {done.home}`, `status`, `dashboard`, `rollout list`")
-    print_text(f"stop it  evolving-ai down --home {done.home}")
+    program = f"{Path(sys.executable).parent}/evolving-ai"
+    print_text(f"platform {done.url}")
+    for command in ("status", "rollout status", "dna live", "chat", "dashboard"):
+        print_text(f"look     {program} {command} --home {done.home}")
+    print_text(f"stop it  {program} down --home {done.home}")

@@ -115,7 +115,7 @@ class Rollouts:
         """End it, whatever else was about to be done."""
         await self.stop_gating()
         record = replace(self._with_statistics(record), intent=None)
-        return await self._steps.take(record, RolloutState.STOPPED, reason, actor=actor)
+        return await self._steps.take(record, RolloutState.STOPPED, reason, _evidence(record), actor=actor)
 
     def _is_live(self, record: RolloutRecord) -> bool:
         return self._services.live.record.current.dna_hash == record.candidate.dna_hash
@@ -188,7 +188,8 @@ class Rollouts:
         with contextlib.suppress(EvolvingAIError):  # then again a second later
             async with self._turn:
                 reason = f"nothing could be learned of it for {_BLIND_S:g} s: see the log of control"
-                await self._steps.take(replace(record, intent=None), RolloutState.ROLLED_BACK, reason)
+                record = replace(self._with_statistics(record), intent=None)
+                await self._steps.take(record, RolloutState.ROLLED_BACK, reason, _evidence(record))
 
     def heard(self) -> None:
         """There may be new outcomes."""
@@ -294,7 +295,7 @@ class Rollouts:
 
     async def _obey(self, ruling: Ruling, record: RolloutRecord) -> None:
         ruled_at, ruled_s = self._now(), self._clock.monotonic_s()
-        evidence = {"rails": list(record.rails), "requests": dict(record.requests or {})}
+        evidence = _evidence(record)
         if ruling.verdict is Verdict.GROW and record.stage is not None:
             share = record.plan.stages[record.stage].share
             await self._steps.take(record, RolloutState.CANARY, ruling.reason, evidence, share=share)
@@ -344,3 +345,8 @@ class Rollouts:
 
     def _now(self) -> str:
         return self._clock.now().isoformat()
+
+
+def _evidence(record: RolloutRecord) -> Mapping[str, Any]:
+    """What is known of a rollout when it takes a step."""
+    return {"rails": list(record.rails), "requests": dict(record.requests or {})}

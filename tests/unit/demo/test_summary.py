@@ -20,9 +20,9 @@ def test_everything_is_told() -> None:
     )
 
     assert summary_line(record) == (
-        "evolved less seed DNA: +1.0 points (-1.6 to +3.8) at 32% of its cost; a harmful DNA was rolled back after "
-        "10 canary requests, 0.03 s after the breach; 24 requests of an outage were answered by another model; "
-        "1 of 1,501 requests failed, in 113 s"
+        "evolved less seed DNA: +1.0 points (-1.6 to +3.8) at 32% of its cost; a harmful DNA was rolled back by the "
+        "evidence of 10 canary requests, on every replica 0.03 s after the verdict; 24 requests of an outage were "
+        "answered by another model; 1 of 1,501 requests failed, in 113 s"
     )
 
 
