@@ -1,9 +1,14 @@
 """The controller of a canary: it sees one observation after another and rules after each. Pure: no clock, no I/O.
 
 Harm on any rail rolls back: each rail has `alpha / 4`, so a candidate that does no harm is rolled back for harm with
-probability `alpha` at most. Promotion needs proof on every rail, each at `alpha`, so a candidate that is worse than a
-margin allows on any rail is promoted with probability `alpha` at most (intersection-union). Both hold over the whole
-rollout however often it is looked at, also as its share grows. While harm is suspected, it does not grow.
+probability `alpha` at most.
+
+Promotion needs proof on every rail, each at `alpha`, so a candidate that is worse than a margin allows on any rail is
+promoted with probability `alpha` at most (intersection-union). For cost, that is the mean where a request counts as ten
+times the live DNA's first mean at most; that the mean of what was paid is as low is a further condition, without a
+bound. So is that both arms are rated about as often: where the ratings of one are missing, its mean is that of other
+requests. All this holds over the whole rollout however often it is looked at, also as its share grows. While harm is
+suspected, it does not grow.
 """
 
 from collections.abc import Mapping
@@ -13,7 +18,12 @@ from evolving_ai.errors import DataError
 from evolving_ai.rollout.evidence import HistoryPoint, Observation, RailEvidence, RailName, RailPoint, Ruling, Verdict
 from evolving_ai.rollout.guard_rail import GuardRail, RailBounds
 from evolving_ai.rollout.plan import RolloutPlan
-from evolving_ai.rollout.reasons import breach_reason, growth_reason, promotion_reason, unproven_reason
+from evolving_ai.rollout.reasons import (
+    breach_reason,
+    growth_reason,
+    promotion_reason,
+    unproven_reason,
+)
 from evolving_ai.rollout.seen_units import SeenUnits
 from evolving_ai.rollout.yardstick import CAP_IN_MEANS, CostYardstick, PlainYardstick, SlowYardstick, Yardstick
 
@@ -22,6 +32,8 @@ __all__ = ["RolloutController"]
 _MOST_POINTS = 256
 _SUSPICION = 4.0
 """Evidence of harm with which no share grows. A rail without harm ever has it with probability 1/4 at most."""
+_ALIKE = 0.9
+"""How often the requests of one arm are rated, as a share of the other's, at least: or nothing is promoted."""
 _FIRST_STRIDE = 8
 _GO_ON = Ruling(Verdict.GO_ON)
 _TYPICAL_SAVING = 0.3
@@ -33,7 +45,11 @@ def _guard_rails(plan: RolloutPlan) -> tuple[GuardRail, ...]:
     margins, harm, proof = plan.margins, len(RailName) / plan.alpha, 1.0 / plan.alpha
     mean_cost = 1.0 / CAP_IN_MEANS
     cost = RailBounds(
-        margins.cost * mean_cost, 0.0 - margins.saving * mean_cost, _TYPICAL_SAVING * mean_cost, mean_cost
+        margins.cost * mean_cost,
+        0.0 - margins.saving * mean_cost,
+        _TYPICAL_SAVING * mean_cost,
+        mean_cost,
+        most_ratio=1.0 - margins.saving,
     )
     rails: dict[RailName, tuple[RailBounds, Yardstick]] = {
         RailName.QUALITY: (RailBounds(margins.quality, margins.quality, margins.quality, 0.5), PlainYardstick()),
@@ -51,8 +67,8 @@ class RolloutController:
     """
 
     __slots__ = (
-        "_canary", "_control", "_cost", "_errors", "_final", "_history", "_latency", "_plan", "_quality", "_rails",
-        "_scored", "_seen", "_stage_requests", "_stride", "stage",
+        "_arrived", "_canary", "_control", "_cost", "_errors", "_final", "_history", "_latency", "_measured", "_plan",
+        "_quality", "_rails", "_scored", "_stage_requests", "_stride", "stage",
     )  # fmt: skip
 
     def __init__(self, plan: RolloutPlan) -> None:
@@ -61,7 +77,8 @@ class RolloutController:
         self._quality, self._cost, self._latency, self._errors = self._rails
         self._canary = 0
         self._control = 0
-        self._seen = SeenUnits()
+        self._arrived = SeenUnits()
+        self._measured = SeenUnits()
         self._scored = SeenUnits()
         self._stage_requests = 0
         self._final: Ruling | None = None
@@ -94,26 +111,32 @@ class RolloutController:
         """
         if self._final is not None:
             return self._final
-        is_canary, share, score, cost_usd, latency_s, has_failed, unit = observation
-        if not 0.0 < share < 1.0:
-            raise ValueError(f"a request with the share {share}: expected more than 0, less than 1")
-        if score is not None:
-            is_first = unit is None or self._scored.add(unit)
-            self._quality.observe(1.0 - score, is_canary=is_canary, share=share, is_first=is_first)
-        if not (cost_usd is None and latency_s is None and has_failed is None):  # more than a late score
-            is_first = unit is None or self._seen.add(unit)
-            if cost_usd is not None:
-                self._cost.observe(cost_usd, is_canary=is_canary, share=share, is_first=is_first)
-            if latency_s is not None:
-                self._latency.observe(latency_s, is_canary=is_canary, share=share, is_first=is_first)
-            if has_failed is not None:
-                self._errors.observe(float(has_failed), is_canary=is_canary, share=share, is_first=is_first)
-                self._count(is_canary=is_canary, share=share)
+        if not 0.0 < observation.share < 1.0:
+            raise ValueError(f"a request with the share {observation.share}: expected more than 0, less than 1")
+        self._take(observation)
         ruling = self._ruling()
         if ruling.verdict in (Verdict.PROMOTE, Verdict.ROLL_BACK):
             self._final = ruling
             self._note()
         return ruling
+
+    def _take(self, observation: Observation) -> None:
+        """What is first is so for each of three: a unit whose first request wasn't measured yet isn't used up."""
+        is_canary, share, score, cost_usd, latency_s, has_failed, unit = observation
+        if score is not None:
+            is_first = unit is None or self._scored.add(unit)
+            self._quality.observe(1.0 - score, is_canary=is_canary, share=share, is_first=is_first)
+        if not (cost_usd is None and latency_s is None and has_failed is None):  # more than a late score
+            is_settled = self._cost.is_settled and self._latency.is_settled
+            is_first = unit is None or (is_settled and self._measured.add(unit))
+            if cost_usd is not None:
+                self._cost.observe(cost_usd, is_canary=is_canary, share=share, is_first=is_first)
+            if latency_s is not None:
+                self._latency.observe(latency_s, is_canary=is_canary, share=share, is_first=is_first)
+        if has_failed is not None:
+            is_first = unit is None or self._arrived.add(unit)
+            self._errors.observe(float(has_failed), is_canary=is_canary, share=share, is_first=is_first)
+            self._count(is_canary=is_canary, share=share)
 
     def _count(self, *, is_canary: bool, share: float) -> None:
         # One that was assigned before the share grew is evidence, but tells nothing of how the new share is borne.
@@ -144,20 +167,26 @@ class RolloutController:
         stages = self._plan.stages
         is_through = self._stage_requests >= stages[self.stage].min_requests
         is_last = self.stage == len(stages) - 1
-        if is_through and not is_last and not any(rail.harm.value >= _SUSPICION for rail in self._rails):
+        if is_through and not is_last and not self._is_suspected:
             return self._grown(requests)
-        if (
-            is_through
-            and is_last
-            and quality.proof.is_decided
-            and cost.proof.is_decided
-            and latency.proof.is_decided
-            and errors.proof.is_decided
-        ):
+        is_proven = quality.is_proven and cost.is_proven and latency.is_proven and errors.is_proven
+        if is_through and is_last and is_proven and self._is_rated_alike:
             return Ruling(Verdict.PROMOTE, promotion_reason(self.evidence(), requests))
         if requests >= self._plan.max_requests:
             return Ruling(Verdict.ROLL_BACK, unproven_reason(self.evidence(), requests))
         return _GO_ON
+
+    @property
+    def _is_suspected(self) -> bool:
+        return any(rail.harm.value >= _SUSPICION for rail in self._rails)
+
+    @property
+    def _is_rated_alike(self) -> bool:
+        """Whether as many of the canary's requests are rated as of the control's, about."""
+        canary, control = self._quality.counts
+        return min(canary * self._control, control * self._canary) >= _ALIKE * max(
+            canary * self._control, control * self._canary
+        )
 
     def _grown(self, requests: int) -> Ruling:
         if requests >= self._plan.max_requests:
@@ -174,7 +203,8 @@ class RolloutController:
             "stage_requests": self._stage_requests,
             "canary": self._canary,
             "control": self._control,
-            "seen": self._seen.to_json(),
+            "arrived": self._arrived.to_json(),
+            "measured": self._measured.to_json(),
             "scored": self._scored.to_json(),
             "stride": self._stride,
             "final": None if self._final is None else [self._final.verdict.value, self._final.reason],
@@ -197,7 +227,8 @@ class RolloutController:
         self._stage_requests = int(document["stage_requests"])
         self._canary = int(document["canary"])
         self._control = int(document["control"])
-        self._seen.restore(document["seen"])
+        self._arrived.restore(document["arrived"])
+        self._measured.restore(document["measured"])
         self._scored.restore(document["scored"])
         self._stride = int(document["stride"])
         if document["final"] is not None:

@@ -71,12 +71,15 @@ class RailEvidence:
     """One guard rail.
 
     The means of the arms are as people know them: the mean score times 100 for quality, the share of requests in
-    percent for errors and slow requests, US dollars for 1,000 requests for cost (where a request counts as ten times
-    the live DNA's first mean at most). `difference` is the canary's mean loss less the control's in the rail's unit,
-    positive means worse: points of 100 for quality, errors and slow requests, US dollars for 1,000 requests for cost.
-    `harm` and `proof` are e-values: the evidence that the candidate is worse than the margin allows, and that it is
-    not; each decides when it reaches its threshold, and stays there. `margin` and `proof_margin` are in the unit of
-    `difference`.
+    percent for errors and slow requests, US dollars for 1,000 requests for cost. `difference` is the canary's mean
+    loss less the control's in the rail's unit, positive means worse: points of 100 for quality, errors and slow
+    requests, US dollars for 1,000 requests for cost. `harm` and `proof` are e-values: the evidence that the candidate
+    is worse than the margin allows, and that it is not; each decides when it reaches its threshold, and stays there.
+    `margin` and `proof_margin` are in the unit of `difference`. The tests of cost bound the mean cost where a request
+    counts as ten times the live DNA's first mean at most; the figures are the means of what was paid.
+
+    `is_proven` is more than a proof that has decided: each arm has 30 first requests, too, and the mean of what was
+    paid is lower by the saving that was asked for.
     """
 
     rail: RailName

@@ -14,6 +14,9 @@ conversation, only the first of each is. So proof, on which a promotion stands, 
 bound on false promotion holds however few of them make most of the traffic. Harm is looked for in every request, as if
 each were assigned by itself: to miss it for the sake of a bound would be worse. There, the bound on false rollback
 holds to the extent that no few of them make most of the traffic.
+
+A proof that has decided is not enough for a rail to be proven: the tests would decide on the control arm alone, too,
+if it were observed for long enough. So each arm needs a few observations of its own.
 """
 
 import math
@@ -32,6 +35,9 @@ _PRIOR_COUNT = 2.0
 _ARM_PRIOR_COUNT = 10.0
 _LEAST_VARIANCE = 1e-4
 _LEAST_HARM_UNIT = 0.005
+_LEAST_FIRSTS = 30
+"""First requests that each arm needs for a rail to be proven: less say nothing of an arm, whatever the other shows."""
+_REQUESTS_SHOWN = 1000.0
 _UNITS: Mapping[RailName, str] = MappingProxyType(
     {
         RailName.QUALITY: "points",
@@ -43,17 +49,21 @@ _UNITS: Mapping[RailName, str] = MappingProxyType(
 
 
 class _Arm:
-    """Count, sum and sum of squares of an arm's losses."""
+    """Count, sum and sum of squares of an arm's losses, the sum of what they were made of, and the first requests."""
 
-    __slots__ = ("count", "squares", "total")
+    __slots__ = ("count", "firsts", "raw", "squares", "total")
 
     def __init__(self) -> None:
         self.count = 0
+        self.firsts = 0
+        self.raw = 0.0
         self.total = 0.0
         self.squares = 0.0
 
-    def add(self, loss: float) -> None:
+    def add(self, loss: float, raw: float, is_first: bool) -> None:
         self.count += 1
+        self.firsts += is_first
+        self.raw += raw
         self.total += loss
         self.squares += loss * loss
 
@@ -61,12 +71,16 @@ class _Arm:
     def mean(self) -> float | None:
         return self.total / self.count if self.count else None
 
+    @property
+    def raw_mean(self) -> float | None:
+        return self.raw / self.count if self.count else None
+
     def to_json(self) -> list[float]:
-        return [self.count, self.total, self.squares]
+        return [self.count, self.total, self.squares, self.raw, self.firsts]
 
     def restore(self, document: list[float]) -> None:
-        count, self.total, self.squares = document
-        self.count = int(count)
+        count, self.total, self.squares, self.raw, firsts = document
+        self.count, self.firsts = int(count), int(firsts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +88,16 @@ class RailBounds:
     """What the difference of the mean losses is held against.
 
     More than `margin` is harm; that it is less than `proof_margin` has to be proven. `proof_unit` is the distance from
-    `proof_margin` that is worth betting on, `prior_loss` a guess of the mean loss.
+    `proof_margin` that is worth betting on, `prior_loss` a guess of the mean loss. `most_ratio` is for values that the
+    yardstick caps, where a test says something of the capped mean alone: unless the mean of the canary's raw values is
+    at most that share of the control's, nothing is proven. A further condition, which is no test. None: there is none.
     """
 
     margin: float
     proof_margin: float
     proof_unit: float
     prior_loss: float
+    most_ratio: float | None = None
 
 
 class GuardRail:
@@ -121,7 +138,7 @@ class GuardRail:
             return
         if not (self.harm.is_decided and self.proof.is_decided):
             self._bet(loss, is_canary, share, is_first)
-        (self._canary if is_canary else self._control).add(loss)
+        (self._canary if is_canary else self._control).add(loss, value, is_first)
 
     def _bet(self, loss: float, is_canary: bool, share: float, is_first: bool) -> None:
         control, canary = self._control, self._canary
@@ -146,12 +163,40 @@ class GuardRail:
             self.proof.bet(bounds.proof_margin - outcome, high - bounds.proof_margin, variance)
 
     @property
+    def counts(self) -> tuple[int, int]:
+        """How many observations the canary and the control have."""
+        return self._canary.count, self._control.count
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the next value counts: until there is a yardstick, none does."""
+        return self._yardstick.is_settled
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is shown that the canary is no worse than allowed, with enough first requests of both arms.
+
+        While values that are capped have raw means that say otherwise, it isn't; that may change with each request.
+        """
+        return self.proof.is_decided and min(self._canary.firsts, self._control.firsts) >= _LEAST_FIRSTS and self._holds
+
+    @property
+    def _holds(self) -> bool:
+        ratio, control, canary = self._bounds.most_ratio, self._control.raw_mean, self._canary.raw_mean
+        return ratio is None or control is None or canary is None or canary <= ratio * control
+
+    @property
     def difference(self) -> float | None:
-        """Mean loss of the canary less that of the control, in the unit for people; None while an arm has none."""
+        """The canary's mean less the control's, positive means worse, in the unit for people; None: an arm has none.
+
+        Of losses, and where these are capped of the raw values.
+        """
         control, canary = self._control, self._canary
         unit = self._yardstick.unit
         if unit is None or control.mean is None or canary.mean is None:
             return None
+        if self._bounds.most_ratio is not None:
+            return _REQUESTS_SHOWN * (canary.raw / canary.count - control.raw / control.count)
         return unit * (canary.mean - control.mean)
 
     def evidence(self) -> RailEvidence:
@@ -171,13 +216,15 @@ class GuardRail:
             proof=self.proof.value,
             proof_threshold=self.proof.threshold,
             is_breached=self.harm.is_decided,
-            is_proven=self.proof.is_decided,
+            is_proven=self.is_proven,
         )
 
     def _figures(self, arm: _Arm) -> ArmFigures:
         unit = self._yardstick.unit
-        if arm.mean is None or unit is None:
+        if arm.mean is None or arm.raw_mean is None or unit is None:
             return ArmFigures(arm.count, None)
+        if self._bounds.most_ratio is not None:
+            return ArmFigures(arm.count, _REQUESTS_SHOWN * arm.raw_mean)
         return ArmFigures(arm.count, unit * (1.0 - arm.mean if self.name is RailName.QUALITY else arm.mean))
 
     def to_json(self) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What a rollout shall do: its stages as a table, its guard rails, and how sure it has to be."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -9,10 +8,16 @@ from evolving_ai.errors import UsageError
 
 __all__ = ["DEFAULT_STAGES", "Margins", "RolloutPlan", "Stage"]
 
+_LEAST_SHARE = 1e-4
+_LEAST_ALPHA = 1e-6
+_LEAST_MARGIN = 1e-6
+_MOST_COST_MARGIN = 100.0
+_MOST_REQUESTS = 2**53  # what any program reads from JSON exactly
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A share of the requests, 0 < share < 1, and how many requests of both arms it takes at least to go on."""
+    """A share of the requests, 0.0001 to 0.9999, and how many requests of both arms it takes at least to go on."""
 
     share: float
     min_requests: int
@@ -41,9 +46,10 @@ class Margins:
 class RolloutPlan:
     """How a candidate goes live.
 
-    `alpha` bounds the probability of promoting a candidate that is worse than a margin allows, and, for itself, that of
-    rolling back one that is not. A rollout that could not decide after `max_requests` requests of both arms is rolled
-    back. With `needs_approval` an operator has to approve after the gates. UsageError for what cannot be.
+    `alpha`, 1e-6 to 0.5, bounds the probability of promoting a candidate that is worse than a margin allows, and, for
+    itself, that of rolling back one that is not, for harm or because the arms could not be compared. A rollout that
+    could not decide after `max_requests` requests of both arms is rolled back; the stages have to fit into them. With
+    `needs_approval` an operator has to approve after the gates. UsageError for what cannot be.
     """
 
     stages: tuple[Stage, ...] = DEFAULT_STAGES
@@ -54,20 +60,25 @@ class RolloutPlan:
 
     def __post_init__(self) -> None:
         shares = [stage.share for stage in self.stages]
-        if not shares or shares != sorted(set(shares)) or not all(0 < share < 1 for share in shares):
-            raise UsageError(f"the shares of the stages are {shares}: expected growing numbers between 0 and 1")
+        if not shares or shares != sorted(set(shares)) or not all(_is_share(share) for share in shares):
+            raise UsageError(f"the shares of the stages are {shares}: expected growing numbers from 0.0001 to 0.9999")
         if not all(_is_count(stage.min_requests) for stage in self.stages):
-            raise UsageError("the min_requests of a stage: expected a whole number, 1 or more")
-        if not 0 < self.alpha <= 0.5:
-            raise UsageError(f"alpha is {self.alpha}: expected more than 0, at most 0.5")
+            raise UsageError("the min_requests of a stage: expected a whole number, 1 to 2**53")
+        if not _LEAST_ALPHA <= self.alpha <= 0.5:
+            raise UsageError(f"alpha is {self.alpha}: expected 1e-06 to 0.5")
         if not _is_count(self.max_requests):
-            raise UsageError(f"max_requests is {self.max_requests!r}: expected a whole number, 1 or more")
+            raise UsageError(f"max_requests is {self.max_requests!r}: expected a whole number, 1 to 2**53")
         if not isinstance(self.needs_approval, bool):
             raise UsageError(f"needs_approval is {self.needs_approval!r}: expected true or false")
+        self._check_margins()
+
+    def _check_margins(self) -> None:
         for name, value in asdict(self.margins).items():
-            least = 0.0 if name == "saving" else 1e-6
-            if not least <= value < (math.inf if name == "cost" else 1.0):
-                raise UsageError(f"the margin {name} is {value}: expected a share of 1, more than 0")
+            if name == "cost" and not _LEAST_MARGIN <= value <= _MOST_COST_MARGIN:
+                raise UsageError(f"the margin cost is {value}: expected a share of the live DNA's, 1e-06 to 100")
+            least = 0.0 if name == "saving" else _LEAST_MARGIN
+            if name != "cost" and not least <= value < 1.0:
+                raise UsageError(f"the margin {name} is {value}: expected {least:g} or more, less than 1")
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads."""
@@ -90,5 +101,9 @@ class RolloutPlan:
             raise UsageError(f"this is no rollout plan: {exc}") from exc
 
 
+def _is_share(value: float) -> bool:
+    return _LEAST_SHARE <= value <= 1.0 - _LEAST_SHARE
+
+
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_REQUESTS

@@ -4,7 +4,12 @@ from collections.abc import Iterable
 
 from evolving_ai.rollout.evidence import RailEvidence, RailName
 
-__all__ = ["breach_reason", "growth_reason", "promotion_reason", "unproven_reason"]
+__all__ = [
+    "breach_reason",
+    "growth_reason",
+    "promotion_reason",
+    "unproven_reason",
+]
 
 
 def breach_reason(evidence: Iterable[RailEvidence], canary_requests: int) -> str:
@@ -34,12 +39,16 @@ def promotion_reason(evidence: Iterable[RailEvidence], requests: int) -> str:
 def unproven_reason(evidence: Iterable[RailEvidence], requests: int) -> str:
     """Which rails have no proof, and how far they are."""
     missing = ", ".join(_missing(rail) for rail in evidence if not rail.is_proven)
-    return f"not shown to be safe in {requests:,} requests: {missing or 'the last stage was not reached'}"
+    other = "the last stage was not reached, or the arms were not rated as often"
+    return f"not shown to be safe in {requests:,} requests: {missing or other}"
 
 
 def _missing(rail: RailEvidence) -> str:
     if rail.canary.mean is None or rail.control.mean is None:
         return f"{rail.rail.value} (not observed in both arms)"
+    if rail.proof >= rail.proof_threshold:
+        arms = f"{rail.canary.count:,} observations of the canary, {rail.control.count:,} of the control"
+        return f"{rail.rail.value} (e-value {rail.proof:.2g}, but {_difference(rail)} in {arms})"
     return f"{rail.rail.value} (e-value {rail.proof:.2g} of {rail.proof_threshold:.0f} needed)"
 
 

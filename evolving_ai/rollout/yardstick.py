@@ -19,9 +19,12 @@ _POINTS = 100.0
 class Yardstick(Protocol):
     """`measure` is given finite values and returns a loss, 0 to 1, or None while the yardstick is being made.
 
-    `unit` is what a loss of 1 is worth in the unit for people; None while it isn't known. `to_json` and `restore` keep
-    everything exactly.
+    `unit` is what a loss of 1 is worth in the unit for people; None while it isn't known. `is_settled`: it measures
+    from now on. `to_json` and `restore` keep everything exactly.
     """
+
+    @property
+    def is_settled(self) -> bool: ...
 
     @property
     def unit(self) -> float | None: ...
@@ -37,6 +40,10 @@ class PlainYardstick:
     """For what is a loss already; what is out of range counts as the end of the range."""
 
     __slots__ = ()
+
+    @property
+    def is_settled(self) -> bool:
+        return True
 
     @property
     def unit(self) -> float:
@@ -62,16 +69,21 @@ class _Learned:
         self._values: list[float] = []
         self._bound: float | None = None
 
+    @property
+    def is_settled(self) -> bool:
+        return self._bound is not None
+
     def _learn(self, value: float, *, is_canary: bool) -> None:
         if not is_canary:
-            self._values.append(value)
+            # More than enough are there only where no bound came of them: then the last ones count.
+            self._values = [*self._values, value][-_BURN_IN:]
             self._settle()
 
     def _settle(self) -> None:
         if len(self._values) >= _BURN_IN:
             self._bound = self._bound_of(self._values)
 
-    def _bound_of(self, values: list[float]) -> float:
+    def _bound_of(self, values: list[float]) -> float | None:
         raise NotImplementedError
 
     def to_json(self) -> list[float]:
@@ -106,7 +118,8 @@ class SlowYardstick(_Learned):
 class CostYardstick(_Learned):
     """Cost in US dollars as a share of ten times the control arm's first mean: what costs more counts as that much.
 
-    So the first mean is a loss of `1 / CAP_IN_MEANS`. Where the control arm cost nothing, any cost is a loss of 1.
+    So the first mean is a loss of `1 / CAP_IN_MEANS`. While the control arm has cost nothing, it goes on collecting:
+    nothing gives no scale.
     """
 
     __slots__ = ()
@@ -121,5 +134,6 @@ class CostYardstick(_Learned):
             return None
         return 0.0 if value < 0.0 else min(value / self._bound, 1.0)
 
-    def _bound_of(self, values: list[float]) -> float:
-        return max(CAP_IN_MEANS * sum(values) / len(values), _LEAST_CAP_USD)
+    def _bound_of(self, values: list[float]) -> float | None:
+        total = sum(values)
+        return max(CAP_IN_MEANS * total / len(values), _LEAST_CAP_USD) if total > 0.0 else None

@@ -36,11 +36,12 @@ def test_a_port_that_is_taken_is_named(platform: Installed, tmp_path: Path, argu
 
 @pytest.mark.parametrize("arguments", [(), ("--detach",)])
 def test_a_second_up_on_the_same_home_names_the_first(platform: Installed, arguments: tuple[str, ...]) -> None:
+    before = read_state(platform.home)
     line = refused(platform.home, "--port", "0", *arguments)
 
     assert f"at {platform.url} (process {platform.state.pid})" in line
     assert "evolving-ai down" in line
-    assert read_state(platform.home) == platform.state
+    assert read_state(platform.home) == before
     assert platform.chat("Hello").status_code == 200
 
 

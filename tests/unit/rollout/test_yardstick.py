@@ -38,9 +38,12 @@ def test_the_canary_gives_no_scale(yardstick: Yardstick) -> None:
     assert yardstick.to_json() == []
 
 
-def test_any_cost_is_a_loss_where_the_live_dna_costs_nothing() -> None:
+def test_where_the_live_dna_has_cost_nothing_so_far_there_is_no_scale_yet() -> None:
+    """Rule broken: with a cap of nothing every cost was a loss of 1 in both arms, and the rail was blind."""
     yardstick = learned(CostYardstick(), [0.0] * 100)
-    assert (yardstick.measure(0.0, is_canary=True), yardstick.measure(1e-9, is_canary=True)) == (0.0, 1.0)
+    assert (yardstick.is_settled, yardstick.measure(1e-9, is_canary=True)) == (False, None)
+    yardstick.measure(1.0, is_canary=False)
+    assert yardstick.is_settled
 
 
 @pytest.mark.parametrize("make", [SlowYardstick, CostYardstick])
