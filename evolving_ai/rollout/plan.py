@@ -47,9 +47,9 @@ class RolloutPlan:
     """How a candidate goes live.
 
     `alpha`, 1e-6 to 0.5, bounds the probability of promoting a candidate that is worse than a margin allows, and, for
-    itself, that of rolling back one that is not, for harm or because the arms could not be compared. A rollout that
-    could not decide after `max_requests` requests of both arms is rolled back; the stages have to fit into them. With
-    `needs_approval` an operator has to approve after the gates. UsageError for what cannot be.
+    itself, that of rolling back one that is not for harm. A rollout that could not decide after `max_requests` requests
+    of both arms is rolled back. With `needs_approval` an operator has to approve after the gates. UsageError for what
+    cannot be.
     """
 
     stages: tuple[Stage, ...] = DEFAULT_STAGES
