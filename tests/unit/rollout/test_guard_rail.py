@@ -115,3 +115,36 @@ def test_one_arm_alone_has_no_difference() -> None:
     rail = a_rail()
     rail.observe(1.0, is_canary=True, share=0.5)
     assert rail.difference is None
+
+
+def test_what_was_paid_has_to_be_as_low_as_asked_for_whatever_the_capped_costs_prove() -> None:
+    bounds = RailBounds(margin=0.01, proof_margin=-0.02, proof_unit=0.03, prior_loss=0.1, most_ratio=0.8)
+    rail = GuardRail(RailName.COST, bounds, CostYardstick(), harm_threshold=80.0, proof_threshold=20.0)
+    for _ in range(100):
+        rail.observe(0.001, is_canary=False, share=0.5)
+    for number in range(400):
+        rail.observe(0.0002 if number % 2 else 0.001, is_canary=bool(number % 2), share=0.5)
+    assert rail.is_proven
+    rail.observe(1.0, is_canary=True, share=0.5)  # in the test it counts as 0.01 USD
+    evidence = rail.evidence()
+    assert (evidence.is_proven, evidence.proof >= evidence.proof_threshold) == (False, True)
+    dear, usual = 1000 * (200 * 0.0002 + 1.0) / 201, 1.0
+    assert (evidence.canary.mean, evidence.control.mean) == (pytest.approx(dear), pytest.approx(usual))
+    assert evidence.difference == pytest.approx(dear - usual)
+    for _ in range(2000):
+        rail.observe(0.0002, is_canary=True, share=0.5)
+    assert rail.is_proven  # 0.66 of the control's by now
+
+
+def test_no_rail_is_proven_before_30_first_requests_of_each_arm() -> None:
+    rail = a_rail(threshold=1.5)
+    for _ in range(500):
+        rail.observe(0.0, is_canary=False, share=0.5)
+    assert (rail.proof.is_decided, rail.is_proven) == (True, False)
+    for _ in range(100):
+        rail.observe(0.0, is_canary=True, share=0.5, is_first=False)
+    for _ in range(29):
+        rail.observe(0.0, is_canary=True, share=0.5)
+    assert not rail.is_proven
+    rail.observe(0.0, is_canary=True, share=0.5)
+    assert rail.is_proven
