@@ -6,11 +6,9 @@ Those are: `_temp_dir` of `ray.init`, `serve.run_many`, and the details that Ser
 Import this module only when the environment says how Ray authenticates: Ray reads that once, when it is imported.
 """
 
-import atexit
 import contextlib
 import io
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +76,6 @@ class Cluster:
         self._dashboard_port = dashboard_port
         self._config: Any = None
         self._profile = ""
-        self._is_abandoned = False
 
     def start(self) -> Addresses:
         """Start Ray. PlatformError when it does not."""
@@ -152,21 +149,13 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop the applications, the entrance first so that it can hand over, and Ray."""
-        if self._is_abandoned or not ray.is_initialized():
+        if not ray.is_initialized():
             return
         logger = logging.getLogger("ray.serve")
         logger.disabled = True  # what Serve, and threads of Ray's, say about actors that end is of no use to anybody
         with contextlib.redirect_stderr(io.StringIO()):
             self._end()
         logger.disabled = False
-
-    def abandon(self) -> None:
-        """Ray has died: nothing of it can be asked to end any more, and asking would wait for ever.
-
-        So would the end of this interpreter, or it would crash in Ray's threads: it is cut short, with exit code 1.
-        """
-        self._is_abandoned = True
-        atexit.register(os._exit, 1)  # the last to be registered is the first to run
 
     def _end(self) -> None:
         try:

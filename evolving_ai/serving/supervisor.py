@@ -163,7 +163,7 @@ class _Platform:
             self._state = replace(self._state, is_healthy=True)
             self._save_children()
             ready(self._state)
-            self._watch(cluster)
+            self._watch()
             self._note("stopping")
 
     def _take_port(self, stack: contextlib.ExitStack) -> None:
@@ -242,14 +242,13 @@ class _Platform:
             if self._request.wait(_LOOK_EVERY_S):
                 raise KeyboardInterrupt
 
-    def _watch(self, cluster: Any) -> None:
+    def _watch(self) -> None:
         """Until somebody asks to stop. Serve looks after its replicas; what is not Serve's is looked after here."""
         vital = self._processes_of_ray()
         while not self._request.wait(_WATCH_EVERY_S):
             lost = vital - self._processes_of_ray()
             if lost:
-                cluster.abandon()
-                raise PlatformError(
+                self._end_without_ray(
                     "a process of Ray's has ended, and with it the platform: `evolving-ai up` starts again"
                 )
             if self._holder is not None and self._holder.keep():
@@ -260,6 +259,18 @@ class _Platform:
                 self._note("the replay providers had ended: they are started again, at the same addresses")
                 self._children["replay"] = self._replay.pid
                 self._save_children()
+
+    def _end_without_ray(self, reason: str) -> None:
+        """End everything, and this process with code 1, at once.
+
+        A tidy end, of the interpreter too, would wait for threads of Ray's that wait for what is dead.
+        """
+        self._note(f"error: {reason}")
+        end_marked(f"{MARK_VARIABLE}={self._folder}", self._clock, linger_s=_LINGER_S, give_up_s=_GIVE_UP_S)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_state(self._spec.home)
+        sys.stderr.flush()
+        os._exit(1)
 
     def _processes_of_ray(self) -> frozenset[int]:
         """Those without which Ray does not live."""
