@@ -162,8 +162,9 @@ class _Platform:
             stack.enter_context(desk_open(self._folder, cluster))
             self._state = replace(self._state, is_healthy=True)
             self._save_children()
+            vital = self._processes_of_ray()
             ready(self._state)
-            self._watch()
+            self._watch(vital)
             self._note("stopping")
 
     def _take_port(self, stack: contextlib.ExitStack) -> None:
@@ -242,9 +243,11 @@ class _Platform:
             if self._request.wait(_LOOK_EVERY_S):
                 raise KeyboardInterrupt
 
-    def _watch(self) -> None:
-        """Until somebody asks to stop. Serve looks after its replicas; what is not Serve's is looked after here."""
-        vital = self._processes_of_ray()
+    def _watch(self, vital: frozenset[int]) -> None:
+        """Until somebody asks to stop. Serve looks after its replicas; what is not Serve's is looked after here.
+
+        `vital` are the processes without which Ray does not live.
+        """
         while not self._request.wait(_WATCH_EVERY_S):
             lost = vital - self._processes_of_ray()
             if lost:

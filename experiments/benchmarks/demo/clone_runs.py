@@ -106,6 +106,11 @@ def clone_bars(runs: list[CloneRun]) -> Iterator[Bar]:
         return
     yield Bar("demo: slowest run without installation", max(r["seconds"] for r in records), "s", Limit("<", 300))
     yield Bar("demo: slowest run with installation", max(run.total_s for run in runs), "s")
+    yield from _rollout_bars(records)
+    yield from _row_bars(records)
+
+
+def _rollout_bars(records: list[dict[str, Any]]) -> Iterator[Bar]:
     good, bad = ([record[part] for record in records] for part in ("good", "bad"))
     yield Bar(
         "demo: breach seen until every replica was rolled back", max(b["exchange_s"] for b in bad), "s", Limit("<", 1)
@@ -129,7 +134,6 @@ def clone_bars(runs: list[CloneRun]) -> Iterator[Bar]:
     )
     failed = sum(r["good"]["failed"] + r["bad"]["failed"] + r["outage"]["failed"] for r in records)
     yield Bar("demo: requests that failed in rollouts and the outage", failed, "requests", Limit("=", 0))
-    yield from _row_bars(records)
 
 
 def _row_bars(records: list[dict[str, Any]]) -> Iterator[Bar]:
